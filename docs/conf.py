@@ -1,0 +1,74 @@
+"""Configuration of the documentation, for Sphinx."""
+
+import re
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent / "_ext"))
+
+project = "websockets"
+author = "The project's contributors"
+html_title = "websockets"
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "tables",
+]
+exclude_patterns = ["_build"]
+
+# Every reference must lead somewhere, except to where the network would be needed: the standard
+# library, and what a few signatures mention of others.
+nitpicky = True
+nitpick_ignore_regex = [
+    (
+        "py:.*",
+        r"(asyncio|collections|http|logging|os|re|socket|ssl|ssl_module|time|uuid|zlib)\..*",
+    ),
+    ("py:obj", "True|False"),
+    # Of werkzeug.
+    ("py:class", "Map"),
+    # What an object must have, which isn't a public name; and a type variable.
+    ("py:class", r"ws_auth\.basic\._Connection|([a-z_.]+\.)?Waiter"),
+    # What docstrings of subclasses of Protocol call by its name alone, and is described there; and
+    # two values that have no description.
+    ("py:attr", r"extensions|handshake_exc|origin|subprotocol|Side\.(CLIENT|SERVER)"),
+    ("py:meth", "events_received"),
+]
+
+default_role = "any"
+html_theme = "furo"
+html_show_copyright = False
+html_show_sourcelink = False
+html_copy_source = False
+pygments_style = "default"
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "description"
+autodoc_typehints_description_target = "documented"
+autodoc_preserve_defaults = True
+napoleon_numpy_docstring = False
+python_maximum_signature_line_length = 80
+
+
+def hide_colons(app, what, name, obj, options, lines):
+    """Keep Napoleon from taking what stands before a colon for a type.
+
+    Types stand in annotations here. But Napoleon looks for one in the first line of the docstring
+    of an attribute, and in the first line of what is returned, so that those get another line
+    before them, which shows nothing.
+    """
+    if what in ("attribute", "data", "property"):
+        lines[:0] = ["..", ""]
+    elif "Returns:" in lines:
+        first = lines.index("Returns:") + 1
+        line = lines[first]
+        if ":" in re.sub(":[a-z]+:`", "", line):
+            indent = len(line) - len(line.lstrip())
+            lines.insert(first, indent * " " + "\\ ")
+
+
+def setup(app):
+    """Tell Sphinx of what is defined here."""
+    # Before Napoleon, whose priority is the default, 500.
+    app.connect("autodoc-process-docstring", hide_colons, priority=400)

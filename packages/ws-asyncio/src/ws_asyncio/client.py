@@ -1,0 +1,390 @@
+"""Connecting to a WebSocket server (RFC 6455, section 4.1)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
+from types import TracebackType
+from typing import Any
+
+from ws_protocol.client import ClientProtocol, backoff, customize_request, process_exception
+from ws_protocol.datastructures import HeadersLike
+from ws_protocol.exceptions import SecurityError
+from ws_protocol.extensions.base import ClientExtensionFactory
+from ws_protocol.extensions.permessage_deflate import enable_client_permessage_deflate
+from ws_protocol.http11 import USER_AGENT
+from ws_protocol.limits import MAX_REDIRECTS, MAX_SIZE
+from ws_protocol.reconnection import Reconnection
+from ws_protocol.redirects import Redirect, follow_redirect
+from ws_protocol.typing import LoggerLike, Origin, Subprotocol
+from ws_protocol.uri import WebSocketURI, parse_uri
+
+from ._dialing import dial
+from .connection import Connection
+
+__all__ = ["ClientConnection", "connect", "process_exception", "unix_connect"]
+
+
+class ClientConnection(Connection):
+    """A WebSocket connection of a client, on asyncio.
+
+    :func:`connect` makes it.
+
+    It is an asynchronous iterator over the messages it receives, and an asynchronous context
+    manager that closes it: with code 1000 (OK) on a normal exit, with 1011 (internal error) when
+    there is an exception.
+
+    Args:
+        protocol: The protocol.
+        ping_interval: Seconds between keepalive pings; :obj:`None` for no keepalive.
+        ping_timeout: Seconds to wait for an answer to a ping; :obj:`None` to wait for ever.
+        close_timeout: Seconds to wait for the connection to close, once it should; :obj:`None` to
+            wait for ever.
+        max_queue: How many frames may wait to be received before no more are read from the
+            network; :obj:`None` for no limit. A pair sets that number, and the one at which
+            reading continues, by default a quarter of it.
+        write_limit: How many bytes may wait to be sent before :meth:`send` waits. A pair sets that
+            number, and the one at which it continues, by default a quarter of it.
+
+    """
+
+    protocol: ClientProtocol
+
+    def __init__(
+        self,
+        protocol: ClientProtocol,
+        *,
+        ping_interval: float | None = 20,
+        ping_timeout: float | None = 20,
+        close_timeout: float | None = 10,
+        max_queue: int | tuple[int | None, int | None] | None = 16,
+        write_limit: int | tuple[int, int | None] = 2**15,
+    ) -> None:
+        super().__init__(
+            protocol,
+            ping_interval=ping_interval,
+            ping_timeout=ping_timeout,
+            close_timeout=close_timeout,
+            max_queue=max_queue,
+            write_limit=write_limit,
+        )
+
+    async def handshake(
+        self,
+        additional_headers: HeadersLike | None = None,
+        user_agent_header: str | None = USER_AGENT,
+    ) -> None:
+        """Perform the opening handshake; :func:`connect` calls it.
+
+        Args:
+            additional_headers: Headers to add to the request. Those that a request has once, such
+                as ``Host``, replace the ones that would be there.
+            user_agent_header: Value of the ``User-Agent`` header; :obj:`None` for none.
+
+        Raises:
+            InvalidHandshake: It fails.
+
+        """
+        request = self.protocol.connect()
+        customize_request(request, additional_headers, user_agent_header)
+        self.session.request = request
+        self.protocol.send_request(request)
+        self._write()
+        await self._wait_for_handshake()
+        if self.protocol.handshake_exc is not None:
+            raise self.protocol.handshake_exc
+        self.session.start_keepalive(self.loop.time())
+        self._set_timer()
+
+
+class connect:
+    """Connect to a WebSocket server.
+
+    It can be awaited, and gives a :class:`ClientConnection` to be closed with
+    :meth:`~ws_asyncio.connection.Connection.close`::
+
+        websocket = await connect(...)
+        try:
+            ...
+        finally:
+            await websocket.close()
+
+    It is an asynchronous context manager, which closes the connection::
+
+        async with connect(...) as websocket:
+            ...
+
+    It is an infinite asynchronous iterator, which connects again whenever the connection was
+    closed, and waits longer and longer between attempts that fail, or connections that the server
+    ends at once::
+
+        async for websocket in connect(...):
+            try:
+                ...
+            except ConnectionClosed:
+                continue
+
+    Redirects are followed, to the same origin or another. Credentials never go to another origin.
+
+    Args:
+        uri: URI of the server. If it has a user name and a password, they are sent for HTTP Basic
+            Authentication (RFC 7617), percent-decoded.
+        origin: Value of the ``Origin`` header. Browsers send it, and servers may ask for it.
+        extensions: Extensions to offer, in order of preference.
+        subprotocols: Subprotocols to offer, in order of preference.
+        compression: ``"deflate"`` offers the extension permessage-deflate with default settings,
+            unless it is among ``extensions``; :obj:`None` doesn't.
+        additional_headers: Headers to add to the request. Those that a request has once, such as
+            ``Host``, replace the ones that would be there.
+        user_agent_header: Value of the ``User-Agent`` header; :obj:`None` for none.
+        proxy: URL of a proxy: ``http`` or ``https`` for an HTTP proxy, ``socks5h``, ``socks5``,
+            ``socks4a`` or ``socks4`` for a SOCKS proxy, which requires python-socks. :obj:`True`,
+            the default, for the one that the environment configures, if any; :obj:`None` for none.
+        process_exception: Called, when used as an iterator, with the exception of an attempt that
+            failed. Returns :obj:`None` to try again, or an exception to raise. By default,
+            :func:`~ws_protocol.client.process_exception`.
+        open_timeout: Seconds for opening the connection, redirects included; :obj:`None` for no
+            limit.
+        ping_interval: Seconds between keepalive pings; :obj:`None` for no keepalive.
+        ping_timeout: Seconds to wait for an answer to a ping; :obj:`None` to wait for ever.
+        close_timeout: Seconds to wait for the connection to close, once it should; :obj:`None` to
+            wait for ever.
+        reconnect_delays: Called, when used as an iterator, after the first of several attempts that
+            fail. Returns an iterator over the seconds to wait before each of the next; when it
+            ends, the exception is raised. By default, :func:`~ws_protocol.client.backoff`. A
+            connection that the server ends within 5 seconds, without having sent a message, is
+            such an attempt, too.
+        max_size: Limit on the payload of a message, in bytes, after extensions decoded it;
+            :obj:`None` for no limit. A pair sets a limit for messages and one for frames, each of
+            which may be :obj:`None`.
+        max_queue: How many frames may wait to be received before no more are read from the
+            network; :obj:`None` for no limit. A pair sets that number, and the one at which
+            reading continues, by default a quarter of it.
+        write_limit: How many bytes may wait to be sent before
+            :meth:`~ws_asyncio.connection.Connection.send` waits. A pair sets that number, and the
+            one at which it continues, by default a quarter of it.
+        logger: Logger; ``logging.getLogger("websockets.client")`` by default.
+        create_connection: Makes the connection, with the arguments of :class:`ClientConnection`,
+            which is the default. For subclasses of it.
+        kwargs: More arguments for :meth:`asyncio.loop.create_connection`. Among them:
+
+            * ``ssl``: a TLS context for ``wss`` URIs. The default verifies the server.
+            * ``server_hostname``: name that the server's certificate must have, and that is sent in
+              the TLS handshake (SNI); the host of the URI by default.
+            * ``host`` and ``port``: where to connect to instead of the host and port of the URI.
+            * ``sock``: a connected socket to use.
+
+            Those that begin with ``proxy_`` are for the connection to the proxy: ``proxy_ssl`` is
+            the TLS context for an ``https`` proxy, for example.
+
+    Raises:
+        InvalidURI: The URI isn't valid.
+        InvalidProxy: The URL of the proxy isn't valid.
+        OSError: The TCP connection fails.
+        InvalidHandshake: The opening handshake fails.
+        TimeoutError: It takes longer than ``open_timeout``.
+        ValueError: An argument isn't possible, alone or together with the URI.
+
+    """
+
+    connection: ClientConnection
+
+    def __init__(
+        self,
+        uri: str,
+        *,
+        origin: Origin | None = None,
+        extensions: Sequence[ClientExtensionFactory] | None = None,
+        subprotocols: Sequence[Subprotocol] | None = None,
+        compression: str | None = "deflate",
+        additional_headers: HeadersLike | None = None,
+        user_agent_header: str | None = USER_AGENT,
+        proxy: str | bool | None = True,
+        process_exception: Callable[[Exception], Exception | None] = process_exception,
+        open_timeout: float | None = 10,
+        ping_interval: float | None = 20,
+        ping_timeout: float | None = 20,
+        close_timeout: float | None = 10,
+        reconnect_delays: Callable[[], Iterator[float]] = backoff,
+        max_size: int | tuple[int | None, int | None] | None = MAX_SIZE,
+        max_queue: int | tuple[int | None, int | None] | None = 16,
+        write_limit: int | tuple[int, int | None] = 2**15,
+        logger: LoggerLike | None = None,
+        create_connection: Callable[..., ClientConnection] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if compression == "deflate":
+            extensions = enable_client_permessage_deflate(extensions)
+        elif compression is not None:
+            raise ValueError(f"unsupported compression: {compression}")
+        if create_connection is None:
+            create_connection = ClientConnection
+
+        self.uri = uri
+        self.additional_headers = additional_headers
+        self.user_agent_header = user_agent_header
+        self.proxy = proxy
+        self.process_exception = process_exception
+        self.open_timeout = open_timeout
+        self.reconnect_delays = reconnect_delays
+        self.logger: LoggerLike = logger or logging.getLogger("websockets.client")
+
+        def factory(ws_uri: WebSocketURI) -> ClientConnection:
+            protocol = ClientProtocol(
+                ws_uri,
+                origin=origin,
+                extensions=extensions,
+                subprotocols=subprotocols,
+                max_size=max_size,
+                logger=logger,
+            )
+            return create_connection(
+                protocol,
+                ping_interval=ping_interval,
+                ping_timeout=ping_timeout,
+                close_timeout=close_timeout,
+                max_queue=max_queue,
+                write_limit=write_limit,
+            )
+
+        self._factory = factory
+        self._kwargs = kwargs
+
+    # A coroutine function can't be an asynchronous context manager and iterator, too.
+
+    def __await__(self) -> Generator[Any, None, ClientConnection]:
+        return self._connect().__await__()
+
+    async def __aenter__(self) -> ClientConnection:
+        self.connection = await self
+        return await self.connection.__aenter__()
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        # Else the connection and what it refers to would live as long as this object.
+        connection = self.connection
+        del self.connection
+        await connection.__aexit__(exc_type, exc_value, traceback)
+
+    async def __aiter__(self) -> AsyncIterator[ClientConnection]:
+        reconnection = Reconnection(self.process_exception, self.reconnect_delays)
+        clock = asyncio.get_running_loop().time
+        while True:
+            try:
+                connection = await self
+            except Exception as exc:
+                delay = reconnection.delay_after_failure(exc)
+                self.logger.info(
+                    "connect failed; reconnecting in %.1f seconds: %s",
+                    delay,
+                    f"{type(exc).__name__}: {exc}",
+                )
+                self.logger.debug("connect failed", exc_info=True)
+            else:
+                opened = clock()
+                try:
+                    yield connection
+                finally:
+                    await connection.close()
+                delay = reconnection.delay_after_connection(connection.session, opened, clock())
+                if delay:
+                    self.logger.info(
+                        "connection ended at once; reconnecting in %.1f seconds", delay
+                    )
+                # Else the connection and what it refers to would live as long as the next attempt.
+                del connection
+            await asyncio.sleep(delay)
+
+    async def _connect(self) -> ClientConnection:
+        """Connect, and follow redirects."""
+        uri, ws_uri = self.uri, parse_uri(self.uri)
+        headers = self.additional_headers
+        kwargs = self._kwargs
+        try:
+            async with asyncio.timeout(self.open_timeout):
+                for _ in range(MAX_REDIRECTS + 1):
+                    connection = self._factory(ws_uri)
+                    try:
+                        await dial(
+                            connection,
+                            ws_uri,
+                            proxy=self.proxy,
+                            user_agent_header=self.user_agent_header,
+                            **kwargs,
+                        )
+                    except BaseException as exc:
+                        # When cancelled after the TLS handshake, event loops say goodbye, and wait
+                        # for the answer.
+                        if hasattr(connection, "transport"):
+                            connection.transport.abort()
+                        # asyncio's part of it would be a reference cycle.
+                        exc.__traceback__ = None
+                        raise
+                    try:
+                        await connection.handshake(headers, self.user_agent_header)
+                    except BaseException as exc:
+                        connection.transport.abort()
+                        await connection.wait_closed()
+                        # Its traceback refers to the connection, which would be a cycle.
+                        connection.protocol.handshake_exc = None
+                        redirect = follow_redirect(uri, ws_uri, exc)
+                        if redirect is None:
+                            raise
+                    else:
+                        return connection
+                    headers = redirect.allowed_headers(headers)
+                    kwargs = allowed_arguments(redirect, kwargs)
+                    uri, ws_uri = redirect.uri, redirect.ws_uri
+                raise SecurityError(f"more than {MAX_REDIRECTS} redirects")
+        except TimeoutError as exc:
+            raise TimeoutError("timed out during opening handshake") from exc
+
+
+def allowed_arguments(redirect: Redirect, kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Return those arguments for the event loop that hold for a redirect, too.
+
+    Raises:
+        ValueError: They lead to the server that redirected, and nowhere else.
+
+    """
+    if "sock" in kwargs:
+        raise ValueError(f"cannot follow redirect to {redirect.uri} with a preexisting socket")
+    if redirect.same_origin:
+        return kwargs
+    if kwargs.get("unix"):
+        raise ValueError(
+            f"cannot follow cross-origin redirect to {redirect.uri} with a Unix socket"
+        )
+    return {
+        name: value
+        for name, value in kwargs.items()
+        if name not in ("host", "port", "server_hostname")
+    }
+
+
+def unix_connect(
+    path: str | os.PathLike[str] | None = None, uri: str | None = None, **kwargs: Any
+) -> connect:
+    """Connect to a WebSocket server that listens on a Unix socket.
+
+    It has all arguments of :class:`connect`, and returns one.
+
+    Args:
+        path: Path of the socket.
+        uri: URI, whose host is sent in the ``Host`` header and, with TLS, as the name of the
+            server. By default, ``ws://localhost/``, or ``wss://localhost/`` if there is an argument
+            ``ssl``.
+        kwargs: Other arguments of :class:`connect`.
+
+    """
+    if uri is None:
+        uri = "ws://localhost/" if kwargs.get("ssl") is None else "wss://localhost/"
+    if path is not None:
+        kwargs["path"] = os.fspath(path)
+    return connect(uri, unix=True, **kwargs)

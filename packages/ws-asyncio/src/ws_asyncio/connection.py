@@ -1,0 +1,677 @@
+"""A connection on asyncio: bytes between transport and protocol, and who waits for what."""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import contextlib
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Iterable,
+    Sequence,
+)
+from types import TracebackType
+from typing import Any, Literal, Self, cast, overload
+
+from ws_protocol.connection import (
+    BaseConnection,
+    check_fragment,
+    check_iterable,
+    encode_payload,
+)
+from ws_protocol.exceptions import (
+    ConcurrencyError,
+    ConnectionClosedOK,
+    InvalidState,
+)
+from ws_protocol.frames import CloseCode
+from ws_protocol.protocol import Protocol, State
+from ws_protocol.session import Session, parse_watermarks
+from ws_protocol.typing import Data, DataLike
+
+__all__ = ["Connection"]
+
+
+class Connection(BaseConnection[asyncio.Future[float]], asyncio.Protocol):
+    """A WebSocket connection on asyncio.
+
+    :class:`~ws_asyncio.client.ClientConnection` and :class:`~ws_asyncio.server.ServerConnection`
+    add the opening handshake. :func:`~ws_asyncio.client.connect` and
+    :func:`~ws_asyncio.server.serve` make them.
+
+    Args:
+        protocol: The protocol.
+        ping_interval: Seconds between keepalive pings; :obj:`None` for no keepalive.
+        ping_timeout: Seconds to wait for an answer to a ping; :obj:`None` to wait for ever.
+        close_timeout: Seconds to wait for the connection to close, once it should; :obj:`None` to
+            wait for ever.
+        max_queue: How many frames may wait to be received before no more are read from the
+            network; :obj:`None` for no limit. A pair sets that number, and the one at which
+            reading continues, by default a quarter of it.
+        write_limit: How many bytes may wait to be sent before :meth:`send` waits. A pair sets that
+            number, and the one at which it continues, by default a quarter of it.
+
+    Raises:
+        ValueError: ``max_queue`` or ``write_limit`` isn't possible.
+
+    Attributes:
+        transport: The transport.
+        loop: The event loop.
+
+    """
+
+    def __init__(
+        self,
+        protocol: Protocol,
+        *,
+        ping_interval: float | None = 20,
+        ping_timeout: float | None = 20,
+        close_timeout: float | None = 10,
+        max_queue: int | tuple[int | None, int | None] | None = 16,
+        write_limit: int | tuple[int, int | None] = 2**15,
+    ) -> None:
+        super().__init__(
+            Session(
+                protocol,
+                ping_interval=ping_interval,
+                ping_timeout=ping_timeout,
+                close_timeout=close_timeout,
+                max_queue=max_queue,
+            )
+        )
+        self._write_limits = high, low = parse_watermarks(write_limit)
+        # The transport checks it, too, where nobody would see the exception.
+        if high is not None and not high >= (high if low is None else low) >= 0:
+            raise ValueError(f"write_limit must have high >= low >= 0, got {write_limit}")
+        self.transport: asyncio.Transport
+        self.loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
+
+        # What is set when the TCP connection is lost.
+        self._lost: asyncio.Future[None] = self.loop.create_future()
+
+        # What is set when the peer's part of the opening handshake was received, or never will be.
+        self._handshaking: asyncio.Future[None] = self.loop.create_future()
+
+        # The one task that receives, if it waits: for anything, or for a whole message.
+        self._receiver: asyncio.Future[None] | None = None
+        self._receives_fragments = False
+        # Who iterates over the fragments of a message.
+        self._stream: object | None = None
+        self._reading_paused = False
+
+        # Tasks that wait to send because too much waits to be sent already.
+        self._writing_paused = False
+        self._writers: collections.deque[asyncio.Future[None]] = collections.deque()
+
+        # What is set when the fragmented message that is being sent ends.
+        self._fragmented_send: asyncio.Future[None] | None = None
+
+        # Not its when(): what uvloop returns for a deadline that is now has none.
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_deadline = 0.0
+
+    # Attributes
+
+    @property
+    def local_address(self) -> Any:
+        """Address of this side of the connection.
+
+        A pair of host and port for IPv4, a quadruple that starts with them for IPv6, a path for a
+        Unix socket.
+        """
+        return self.transport.get_extra_info("sockname")
+
+    @property
+    def remote_address(self) -> Any:
+        """Address of the peer, or of the proxy between.
+
+        A pair of host and port for IPv4, a quadruple that starts with them for IPv6, a path for a
+        Unix socket.
+        """
+        return self.transport.get_extra_info("peername")
+
+    # Public methods
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if exc_type is None:
+            await self.close()
+        else:
+            await self.close(CloseCode.INTERNAL_ERROR)
+
+    async def __aiter__(self) -> AsyncIterator[Data]:
+        """Iterate over messages until the connection is closed normally.
+
+        Raises:
+            ConnectionClosedError: The connection was closed with an error.
+
+        """
+        try:
+            while True:
+                yield await self.recv()
+        except ConnectionClosedOK:
+            return
+
+    @overload
+    async def recv(self, decode: Literal[True]) -> str: ...
+
+    @overload
+    async def recv(self, decode: Literal[False]) -> bytes: ...
+
+    @overload
+    async def recv(self, decode: bool | None = None) -> Data: ...
+
+    async def recv(self, decode: bool | None = None) -> Data:
+        """Receive the next message.
+
+        Messages that arrived before the connection was closed can still be received afterwards.
+
+        Cancelling it is safe: the next call receives the message, all of it. Use
+        :func:`asyncio.timeout` to set a timeout.
+
+        Args:
+            decode: :obj:`True` for :class:`str`, :obj:`False` for :class:`bytes`; by default,
+                :class:`str` for a text message and :class:`bytes` for a binary one.
+
+        Raises:
+            ConnectionClosed: The connection is closed, and there are no more messages.
+                With ``decode=True``, also when a binary message isn't valid UTF-8, which makes the
+                connection fail with close code 1007.
+            UnicodeDecodeError: With ``decode=True``, a binary message that arrived before the
+                connection was closed isn't valid UTF-8.
+            ConcurrencyError: Another task is receiving, or the fragments of a message were
+                received in part.
+
+        """
+        if self._receiver is not None:
+            raise self._busy_receiving("recv")
+        messages = self.session.messages
+        try:
+            data = messages.get_message(decode)
+            if data is None:
+                messages.joining = True
+                try:
+                    if self._reading_paused:
+                        self._adjust_reading()
+                    while not messages.complete:
+                        await self._wait_to_receive()
+                finally:
+                    messages.joining = False
+                data = messages.get_message(decode)
+        except UnicodeDecodeError as exc:
+            await self._fail_decoding(exc)
+        if self._reading_paused:
+            self._adjust_reading()
+        assert data is not None
+        return data
+
+    @overload
+    def recv_streaming(self, decode: Literal[True]) -> AsyncIterator[str]: ...
+
+    @overload
+    def recv_streaming(self, decode: Literal[False]) -> AsyncIterator[bytes]: ...
+
+    @overload
+    def recv_streaming(self, decode: bool | None = None) -> AsyncIterator[Data]: ...
+
+    async def recv_streaming(self, decode: bool | None = None) -> AsyncIterator[Data]:
+        """Receive the next message fragment by fragment.
+
+        Use it to process a message that is large, or that comes slowly. Where the fragments end
+        means nothing: proxies may cut messages in other places.
+
+        If you stop before the last fragment, because of a cancellation for example, call it again
+        to receive the rest: the other methods that receive refuse to until then.
+
+        Args:
+            decode: :obj:`True` for :class:`str`, :obj:`False` for :class:`bytes`; by default,
+                :class:`str` for a text message and :class:`bytes` for a binary one.
+
+        Raises:
+            ConnectionClosed: The connection is closed, and there are no more fragments. With
+                ``decode=True``, also when a binary message isn't valid UTF-8, which makes the
+                connection fail with close code 1007.
+            UnicodeDecodeError: With ``decode=True``, a binary message that arrived before the
+                connection was closed isn't valid UTF-8.
+            ConcurrencyError: Another task is receiving.
+
+        """
+        if self._receiver is not None:
+            raise self._busy_receiving("recv_streaming")
+        # A later iterator takes over from one that was given up, which nothing else would show.
+        stream = self._stream = object()
+        fin = False
+        while not fin:
+            if self._stream is not stream:
+                raise self._busy_receiving("recv_streaming")
+            try:
+                fragment = self.session.messages.get_fragment(decode)
+            except UnicodeDecodeError as exc:
+                await self._fail_decoding(exc)
+            if fragment is None:
+                self._receives_fragments = True
+                try:
+                    await self._wait_to_receive()
+                finally:
+                    self._receives_fragments = False
+                continue
+            if self._reading_paused:
+                self._adjust_reading()
+            data, fin = fragment
+            yield data
+
+    async def send(
+        self,
+        message: DataLike | Iterable[DataLike] | AsyncIterable[DataLike],
+        *,
+        text: bool | None = None,
+    ) -> None:
+        """Send a message.
+
+        A :class:`str` is sent as a text message; :class:`bytes`, :class:`bytearray` or
+        :class:`memoryview` as a binary one. An iterable or asynchronous iterable of either is sent
+        as one message in fragments, a frame for each item; while that goes on, other tasks that
+        send messages wait. Nothing is sent if it is empty.
+
+        It waits while more than ``write_limit`` bytes wait to be sent. Cancelling it then is safe:
+        nothing of the message was sent. When the sending of fragments is cancelled or fails after
+        the first, there is no way to take back what was sent, and the connection fails with close
+        code 1011.
+
+        Args:
+            message: The message.
+            text: :obj:`True` to send bytes, which must be UTF-8, as a text message; :obj:`False` to
+                send a string as a binary message.
+
+        Raises:
+            ConnectionClosed: The connection is closed.
+            TypeError: The message has another type, or its fragments aren't all of one kind.
+
+        """
+        while self._fragmented_send is not None or self._writing_paused:
+            if self._fragmented_send is not None:
+                await asyncio.shield(self._fragmented_send)
+            else:
+                await self._wait_to_write()
+        if self.protocol.state is not State.OPEN or self.transport.is_closing():
+            await self._refuse_to_send()
+        if isinstance(message, (str, bytes, bytearray, memoryview)):
+            self.session.send_message(message, text)
+            self._write()
+        else:
+            await self._send_fragments(check_iterable(message), text)
+
+    async def close(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "") -> None:
+        """Close the connection: perform the closing handshake, and wait for the TCP connection to
+        close (RFC 6455, section 7).
+
+        It takes no longer than ``close_timeout``: then the TCP connection is closed, whatever the
+        peer does. Calling it again waits for the same. Cancelling it is safe: the connection closes
+        all the same.
+
+        What the peer sends before it answers can still be received, up to ``max_queue`` frames.
+
+        Args:
+            code: Close code.
+            reason: Close reason, at most 123 bytes in UTF-8.
+
+        Raises:
+            ProtocolError: The code isn't allowed in a frame, or the reason is too long.
+
+        """
+        self._start_closing(code, reason)
+        await self.wait_closed()
+
+    async def wait_closed(self) -> None:
+        """Wait until the connection is closed: until :attr:`state` is CLOSED, and the TCP
+        connection is gone."""
+        await asyncio.shield(self._lost)
+
+    async def ping(self, data: DataLike | None = None) -> Awaitable[float]:
+        """Send a ping (RFC 6455, section 5.5.2).
+
+        Args:
+            data: Payload, at most 125 bytes, a string being encoded in UTF-8; by default, random
+                bytes.
+
+        Returns:
+            A future that is done when the peer has answered this ping or a later one. Its result is
+            the latency in seconds. You need not wait for it::
+
+                pong_received = await connection.ping()
+                latency = await pong_received
+
+        Raises:
+            ConnectionClosed: The connection is closed. The future raises it, too.
+            ConcurrencyError: Another ping with the same payload waits for its pong.
+            ProtocolError: The payload is too long.
+
+        """
+        if self._writing_paused:
+            await self._wait_to_write()
+        if self.protocol.state is not State.OPEN or self.transport.is_closing():
+            await self._refuse_to_send()
+        pong_received: asyncio.Future[float] = self.loop.create_future()
+        payload = None if data is None else encode_payload(data)
+        self.session.send_ping(payload, pong_received, self.loop.time())
+        self._write()
+        return pong_received
+
+    async def pong(self, data: DataLike = b"") -> None:
+        """Send a pong that answers no ping (RFC 6455, section 5.5.3).
+
+        Pings are answered without it. This one tells the peer that this side is there, and asks for
+        nothing.
+
+        Args:
+            data: Payload, at most 125 bytes, a string being encoded in UTF-8.
+
+        Raises:
+            ConnectionClosed: The connection is closed.
+            ProtocolError: The payload is too long.
+
+        """
+        if self._writing_paused:
+            await self._wait_to_write()
+        if self.protocol.state is not State.OPEN or self.transport.is_closing():
+            await self._refuse_to_send()
+        self.protocol.send_pong(encode_payload(data))
+        self._write()
+
+    # Receiving
+
+    def _busy_receiving(self, method: str) -> ConcurrencyError:
+        return ConcurrencyError(
+            f"cannot call {method} while another coroutine is already running recv or "
+            "recv_streaming"
+        )
+
+    async def _wait_to_receive(self) -> None:
+        """Wait until something arrives that concerns the task that receives.
+
+        Raises:
+            ConnectionClosed: Nothing will.
+
+        """
+        if self._lost.done():
+            raise self.session.closed_exception()
+        self._receiver = self.loop.create_future()
+        try:
+            await self._receiver
+        finally:
+            self._receiver = None
+
+    async def _fail_decoding(self, exc: UnicodeDecodeError) -> None:
+        """Fail the connection because a binary message isn't the text that was asked for.
+
+        Raises:
+            ConnectionClosed: The connection was open.
+            UnicodeDecodeError: It ends already, for another reason.
+
+        """
+        if self.protocol.state is not State.OPEN:
+            raise exc
+        reason = f"{exc.reason} at position {exc.start}"
+        self.session.fail(CloseCode.INVALID_DATA, reason, exc.with_traceback(None))
+        self._write()
+        await self.wait_closed()
+        raise self.session.closed_exception()
+
+    def _adjust_reading(self) -> None:
+        """Stop reading from the network if enough waits to be received, and read again when it
+        doesn't."""
+        if self.session.wants_data(self.loop.time()):
+            if self._reading_paused:
+                self._reading_paused = False
+                self._set_timer()
+                self.transport.resume_reading()
+        elif not self._reading_paused:
+            self._reading_paused = True
+            self.transport.pause_reading()
+
+    def _process_received(self, answered: Sequence[tuple[asyncio.Future[float], float]]) -> None:
+        """Process what was received.
+
+        Args:
+            answered: Who waited for pongs that are among it, and the latencies.
+
+        """
+        for pong_received, latency in answered:
+            # Not if whoever waited has cancelled it.
+            if not pong_received.done():
+                pong_received.set_result(latency)
+        self._write()
+        if self._receiver is not None and not self._receiver.done():
+            messages = self.session.messages
+            if messages.complete or (self._receives_fragments and messages.frames):
+                self._receiver.set_result(None)
+        if self.session.messages.paused:
+            self._adjust_reading()
+        if not self._handshaking.done() and not self.session.handshaking():
+            self._handshaking.set_result(None)
+
+    async def _wait_for_handshake(self) -> None:
+        """Wait for the peer's part of the opening handshake, or for its failure."""
+        await self._handshaking
+
+    def _answer_waiter(self, waiter: asyncio.Future[float], latency: float) -> None:
+        # Not if whoever waited has cancelled it.
+        if not waiter.done():
+            waiter.set_result(latency)
+
+    # Sending
+
+    async def _wait_to_write(self) -> None:
+        """Wait until not too much waits to be sent, or the connection is lost."""
+        while self._writing_paused:
+            writer: asyncio.Future[None] = self.loop.create_future()
+            self._writers.append(writer)
+            try:
+                await writer
+            finally:
+                with contextlib.suppress(ValueError):
+                    self._writers.remove(writer)
+
+    async def _refuse_to_send(self) -> None:
+        """Raise what tells that the connection isn't open, or about to be lost.
+
+        The transport knows first that it is lost. Whoever sends without a pause, to a transport
+        that drops everything, would never let the event loop tell it.
+
+        Raises:
+            InvalidState: It isn't open yet.
+            ConnectionClosed: It is closing, or closed.
+
+        """
+        if self.protocol.state is State.CONNECTING:
+            raise InvalidState("connection is connecting")
+        await self.wait_closed()
+        raise self.session.closed_exception()
+
+    async def _send_fragments(
+        self, message: Iterable[Any] | AsyncIterable[Any], text: bool | None
+    ) -> None:
+        """Send a fragmented message."""
+        done: asyncio.Future[None] = self.loop.create_future()
+        self._fragmented_send = done
+        kind: type[str | bytes] | None = None
+        try:
+            async with contextlib.aclosing(iterate(message)) as fragments:
+                async for fragment in fragments:
+                    fragment_kind = check_fragment(fragment, kind)
+                    await self._wait_to_write()
+                    if self.protocol.state is not State.OPEN or self.transport.is_closing():
+                        await self._refuse_to_send()
+                    self.session.send_fragment(fragment, text, first=kind is None)
+                    kind = fragment_kind
+                    self._write()
+            if kind is not None:
+                if self.protocol.state is not State.OPEN or self.transport.is_closing():
+                    await self._refuse_to_send()
+                # Only now is it known which fragment was the last.
+                self.protocol.send_continuation(b"", fin=True)
+                self._write()
+        except BaseException:
+            # There is no way to end a message in the middle.
+            if kind is not None and self.protocol.state is State.OPEN:
+                self.protocol.fail(CloseCode.INTERNAL_ERROR, "error in fragmented message")
+                self._write()
+            raise
+        finally:
+            self._fragmented_send = None
+            if not done.done():
+                done.set_result(None)
+
+    def _broadcast(self, message: DataLike, text: bool | None) -> None:
+        """Send an unfragmented message now, or not at all.
+
+        Raises:
+            ConcurrencyError: A fragmented message is being sent.
+
+        """
+        if self.protocol.state is not State.OPEN:
+            return
+        if self.protocol.sending_fragments:
+            raise ConcurrencyError("sending a fragmented message")
+        self.session.send_message(message, text)
+        self._write()
+
+    def _write(self) -> None:
+        """Give the transport what the protocol wants to send, and see what follows from that."""
+        writes = self.protocol.data_to_send()
+        if writes:
+            eof = not writes[-1]
+            data = writes[0] if len(writes) == 1 else b"".join(writes)
+            if data and not self.transport.is_closing():
+                self.transport.write(data)
+            if eof:
+                self._write_eof()
+        if self.protocol.state is not State.OPEN:
+            self._set_timer()
+            if self._reading_paused:
+                self._adjust_reading()
+
+    def _write_eof(self) -> None:
+        """Close this side of the TCP connection."""
+        if self.transport.is_closing():
+            return
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        else:
+            # TLS. It says goodbye to the peer, and waits for the peer's goodbye.
+            self.transport.close()
+
+    # Closing and time
+
+    def _start_closing(self, code: int, reason: str) -> None:
+        """Send a close frame, unless that is done already."""
+        if self.protocol.state is State.CONNECTING:
+            self.transport.abort()
+        else:
+            self.session.close(code, reason)
+            self._write()
+
+    def _set_timer(self) -> None:
+        """Have :meth:`_on_timer` called at the deadline.
+
+        A timer that fires early is left alone: setting another for every change costs more.
+        """
+        deadline = self.session.next_deadline(self.loop.time())
+        if deadline is None:
+            return
+        if self._timer is not None:
+            if self._timer_deadline <= deadline:
+                return
+            self._timer.cancel()
+        self._timer_deadline = deadline
+        self._timer = self.loop.call_at(deadline, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        if self.session.meet_deadline(self.loop.time()):
+            self.transport.abort()
+        else:
+            self._write()
+            self._set_timer()
+
+    # asyncio.Protocol methods
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the transport of a new TCP connection."""
+        # Not an isinstance(): uvloop's transports don't inherit from asyncio's.
+        self.transport = cast(asyncio.Transport, transport)
+        self.transport.set_write_buffer_limits(*self._write_limits)
+        self.log_as_connection()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell everybody who waits that the TCP connection is gone."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if exc is not None:
+            # Where the transport noticed it, this connection may have called it: a cycle.
+            exc = exc.with_traceback(None)
+        unanswered = self.session.lose_connection(exc)
+        self.log_as_protocol()
+        for pong_received in unanswered:
+            if not pong_received.done():
+                pong_received.set_exception(self.session.closed_exception())
+                # Nobody needs to wait for it.
+                pong_received.exception()
+        self._lost.set_result(None)
+        self._process_received([])
+        if self._receiver is not None and not self._receiver.done():
+            self._receiver.set_result(None)
+        self._writing_paused = False
+        self._wake_writers()
+        # Whoever sends the fragments may wait for the next one for ever.
+        if self._fragmented_send is not None:
+            self._fragmented_send.set_result(None)
+            self._fragmented_send = None
+
+    def pause_writing(self) -> None:
+        """Make whoever sends wait, because too much waits to be sent."""
+        self._writing_paused = True
+        self.protocol.congested = True
+
+    def resume_writing(self) -> None:
+        """Let those send who wait to."""
+        self._writing_paused = False
+        self.protocol.congested = False
+        self._write()
+        self._wake_writers()
+
+    def _wake_writers(self) -> None:
+        for writer in self._writers:
+            if not writer.done():
+                writer.set_result(None)
+
+    def data_received(self, data: bytes) -> None:
+        """Receive bytes."""
+        self._process_received(self.session.receive_data(data, self.loop.time()))
+
+    def eof_received(self) -> None:
+        """Receive the end of the stream."""
+        self.session.receive_eof()
+        self._process_received([])
+        # Returning None makes the transport close itself.
+
+
+async def iterate(iterable: Iterable[Any] | AsyncIterable[Any]) -> AsyncGenerator[Any, None]:
+    """Iterate over either kind of iterable."""
+    if isinstance(iterable, AsyncIterable):
+        async for item in iterable:
+            yield item
+    else:
+        for item in iterable:
+            yield item

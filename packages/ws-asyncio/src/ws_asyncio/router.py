@@ -1,0 +1,192 @@
+"""Running a WebSocket server with a handler for each path, by the routing of werkzeug."""
+
+from __future__ import annotations
+
+import http
+import inspect
+import os
+import re
+import ssl as ssl_module
+import urllib.parse
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Literal
+
+from ws_protocol.exceptions import InvalidHeader
+from ws_protocol.handshake import get_single
+from ws_protocol.http11 import Request, Response
+
+from .server import Server, ServerConnection, serve
+
+if TYPE_CHECKING:
+    from werkzeug.routing import Map
+
+__all__ = ["Router", "route", "unix_route"]
+
+# RFC 9112, section 3.2.2: what stands before the path if the request is meant for a proxy, too.
+_absolute_form = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://[^/?]*")
+
+
+class Router:
+    """Finds the handler for a connection by the path of its request.
+
+    Override a method to change what it does, and pass the class as ``create_router``.
+
+    Args:
+        url_map: Rules, whose endpoints are connection handlers.
+        server_name: Host name, and port if it isn't the default, that clients connect to. It is for
+            redirects; by default, it is the ``Host`` header.
+        url_scheme: ``"ws"`` or ``"wss"``, for redirects.
+
+    Attributes:
+        url_map: Rules.
+        server_name: Host name, or :obj:`None`.
+        url_scheme: Scheme.
+
+    """
+
+    def __init__(
+        self, url_map: Map, server_name: str | None = None, url_scheme: str = "ws"
+    ) -> None:
+        self.url_map = url_map
+        self.server_name = server_name
+        self.url_scheme = url_scheme
+        for rule in url_map.iter_rules():
+            rule.websocket = True
+
+    def get_server_name(self, connection: ServerConnection, request: Request) -> str:
+        """Return the host name that the client connected to.
+
+        Raises:
+            InvalidHeader: The request doesn't say, or is ambiguous.
+
+        """
+        if self.server_name is None:
+            return get_single(request.headers, "Host")
+        return self.server_name
+
+    def redirect(self, connection: ServerConnection, url: str) -> Response:
+        """Make the response that redirects to another URL."""
+        response = connection.respond(http.HTTPStatus.FOUND, f"Found at {url}")
+        response.headers["Location"] = url
+        return response
+
+    def not_found(self, connection: ServerConnection) -> Response:
+        """Make the response for a path that no rule matches."""
+        return connection.respond(http.HTTPStatus.NOT_FOUND, "Not Found")
+
+    def route_request(self, connection: ServerConnection, request: Request) -> Response | None:
+        """Find the handler for a request; it is a ``process_request`` function.
+
+        Returns:
+            :obj:`None` if there is one, or a response that says why not.
+
+        """
+        from werkzeug.exceptions import HTTPException
+        from werkzeug.routing import RequestRedirect
+
+        # Not urlsplit(), which takes a path that starts with two slashes for a host.
+        path, _, query = _absolute_form.sub("", request.path).partition("?")
+        try:
+            adapter = self.url_map.bind(
+                server_name=self.get_server_name(connection, request), url_scheme=self.url_scheme
+            )
+        except (InvalidHeader, HTTPException):
+            return connection.respond(http.HTTPStatus.BAD_REQUEST, "Invalid Host header")
+        try:
+            endpoint, arguments = adapter.match(
+                path_info=urllib.parse.unquote(path), query_args=query, websocket=True
+            )
+        except RequestRedirect as redirect:
+            return self.redirect(connection, redirect.new_url)
+        except HTTPException:
+            return self.not_found(connection)
+        connection.handler, connection.handler_kwargs = endpoint, arguments
+        return None
+
+    async def handler(self, connection: ServerConnection) -> None:
+        """Run the handler that was found for a connection."""
+        await connection.handler(connection, **connection.handler_kwargs)
+
+
+def route(
+    url_map: Map,
+    *args: Any,
+    server_name: str | None = None,
+    ssl: ssl_module.SSLContext | Literal[True] | None = None,
+    create_router: Callable[..., Router] | None = None,
+    **kwargs: Any,
+) -> Server:
+    """Run a WebSocket server with a connection handler for each path.
+
+    It requires werkzeug, whose documentation says what is possible in rules. Parts of the path that
+    a rule names become arguments of the handler::
+
+        from werkzeug.routing import Map, Rule
+
+        async def channel(connection, channel_id):
+            ...
+
+        url_map = Map([Rule("/channel/<uuid:channel_id>", endpoint=channel)])
+
+        async with route(url_map, "localhost", 8765) as server:
+            await server.serve_forever()
+
+    Rules need no ``websocket=True``. A path that no rule matches is answered with HTTP status 404.
+
+    It has the arguments of :func:`~ws_asyncio.server.serve` except ``handler``, and:
+
+    Args:
+        url_map: Rules, whose endpoints are connection handlers.
+        server_name: Host name, and port if it isn't the default, that clients connect to, for
+            redirects. By default, it is the ``Host`` header. Set it behind a reverse proxy that
+            changes that header.
+        ssl: TLS context. :obj:`True` redirects to ``wss`` URLs without TLS here, behind a reverse
+            proxy that terminates it.
+        create_router: Makes the router, with the arguments of :class:`Router`, which is the
+            default.
+
+    Raises:
+        ImportError: werkzeug isn't installed.
+
+    """
+    try:
+        import werkzeug  # noqa: F401  # to tell at once, not at the first request
+    except ImportError as exc:
+        raise ImportError("route() requires werkzeug: install ws-asyncio[router]") from exc
+
+    if ssl is not None and ssl is not True:
+        kwargs["ssl"] = ssl
+    router = (Router if create_router is None else create_router)(
+        url_map, server_name, "ws" if ssl is None else "wss"
+    )
+    first: Callable[..., Awaitable[Response | None] | Response | None] | None
+    first = kwargs.pop("process_request", None)
+
+    async def process_request(connection: ServerConnection, request: Request) -> Response | None:
+        """Do what the user wants to be done first, then route."""
+        if first is not None:
+            response = first(connection, request)
+            if inspect.isawaitable(response):
+                response = await response
+            if response is not None:
+                return response
+        return router.route_request(connection, request)
+
+    return serve(router.handler, *args, process_request=process_request, **kwargs)
+
+
+def unix_route(url_map: Map, path: str | os.PathLike[str] | None = None, **kwargs: Any) -> Server:
+    """Run a WebSocket server that listens on a Unix socket, with a connection handler for each
+    path.
+
+    It has the arguments of :func:`~ws_asyncio.server.unix_serve` and of :func:`route`.
+
+    Args:
+        url_map: Rules, whose endpoints are connection handlers.
+        path: Path of the socket.
+        kwargs: Other arguments.
+
+    """
+    if path is not None:
+        kwargs["path"] = os.fspath(path)
+    return route(url_map, unix=True, **kwargs)

@@ -1,0 +1,713 @@
+"""Running a WebSocket server (RFC 6455, section 4.2)."""
+
+from __future__ import annotations
+
+import asyncio
+import email.utils
+import functools
+import http
+import inspect
+import logging
+import os
+import re
+import socket
+import ssl
+import weakref
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from ws_auth import basic_auth
+from ws_protocol.exceptions import (
+    ConnectionClosed,
+    ConnectionClosedOK,
+    InvalidHandshake,
+    ProtocolError,
+)
+from ws_protocol.extensions.base import ServerExtensionFactory
+from ws_protocol.extensions.permessage_deflate import enable_server_permessage_deflate
+from ws_protocol.frames import Close, CloseCode
+from ws_protocol.headers import validate_subprotocols
+from ws_protocol.http11 import SERVER, Request, Response
+from ws_protocol.limits import MAX_SIZE
+from ws_protocol.protocol import State
+from ws_protocol.server import ServerProtocol, customize_response, describe
+from ws_protocol.tracebacks import forget_tracebacks
+from ws_protocol.typing import LoggerLike, Origin, StatusLike, Subprotocol
+
+from ._tls import Begun, TLSAcceptor, start_tls
+from .broadcast import broadcast
+from .connection import Connection
+
+__all__ = ["Server", "ServerConnection", "basic_auth", "broadcast", "serve", "unix_serve"]
+
+
+class ServerConnection(Connection):
+    """A WebSocket connection of a server, on asyncio.
+
+    :func:`serve` makes it.
+
+    It is an asynchronous iterator over the messages it receives, and an asynchronous context
+    manager that closes it: with code 1000 (OK) on a normal exit, with 1011 (internal error) when
+    there is an exception.
+
+    Args:
+        protocol: The protocol.
+        server: The server.
+        ping_interval: Seconds between keepalive pings; :obj:`None` for no keepalive.
+        ping_timeout: Seconds to wait for an answer to a ping; :obj:`None` to wait for ever.
+        close_timeout: Seconds to wait for the connection to close, once it should; :obj:`None` to
+            wait for ever.
+        max_queue: How many frames may wait to be received before no more are read from the
+            network; :obj:`None` for no limit. A pair sets that number, and the one at which
+            reading continues, by default a quarter of it.
+        write_limit: How many bytes may wait to be sent before :meth:`send` waits. A pair sets that
+            number, and the one at which it continues, by default a quarter of it.
+
+    Attributes:
+        server: The server.
+        username: Name of the user, once authenticated by :func:`basic_auth`.
+        handler: Connection handler that :func:`~ws_asyncio.router.route` found.
+        handler_kwargs: Arguments for it, from the path.
+
+    """
+
+    protocol: ServerProtocol
+    username: str
+    handler: Callable[..., Awaitable[None]]
+    handler_kwargs: Mapping[str, Any]
+
+    def __init__(
+        self,
+        protocol: ServerProtocol,
+        server: Server,
+        *,
+        ping_interval: float | None = 20,
+        ping_timeout: float | None = 20,
+        close_timeout: float | None = 10,
+        max_queue: int | tuple[int | None, int | None] | None = 16,
+        write_limit: int | tuple[int, int | None] = 2**15,
+    ) -> None:
+        super().__init__(
+            protocol,
+            ping_interval=ping_interval,
+            ping_timeout=ping_timeout,
+            close_timeout=close_timeout,
+            max_queue=max_queue,
+            write_limit=write_limit,
+        )
+        self.server = server
+
+    def respond(self, status: StatusLike, text: str) -> Response:
+        r"""Make a plain text response, for ``process_request`` to return.
+
+        You can change it, adding headers for example::
+
+            def process_request(connection, request):
+                if not authorized(request):
+                    response = connection.respond(http.HTTPStatus.UNAUTHORIZED, "Who are you?\n")
+                    response.headers["WWW-Authenticate"] = ...
+                    return response
+
+        Args:
+            status: HTTP status code.
+            text: Body.
+
+        """
+        return self.protocol.reject(status, text)
+
+    async def handshake(
+        self,
+        process_request: (
+            Callable[[ServerConnection, Request], Awaitable[Response | None] | Response | None]
+            | None
+        ) = None,
+        process_response: (
+            Callable[
+                [ServerConnection, Request, Response],
+                Awaitable[Response | None] | Response | None,
+            ]
+            | None
+        ) = None,
+        server_header: str | None = SERVER,
+    ) -> None:
+        """Perform the opening handshake; :func:`serve` has it called.
+
+        If it fails, :attr:`state` isn't OPEN, and ``protocol.handshake_exc`` says why.
+
+        Args:
+            process_request: As for :func:`serve`.
+            process_response: As for :func:`serve`.
+            server_header: As for :func:`serve`.
+
+        """
+        await self._wait_for_handshake()
+        request = self.request
+        if request is None or self.protocol.state is not State.CONNECTING:
+            return
+        response = await self._hook(process_request, request)
+        if response is None:
+            if self.server.is_serving():
+                response = self.protocol.accept(request)
+            else:
+                response = closing_response(self.protocol)
+        date = email.utils.formatdate(usegmt=True)
+        response = customize_response(response, server_header, date)
+        new_response = await self._hook(process_response, request, response)
+        if new_response is not None:
+            response = new_response
+        # The client may be gone by now.
+        if self.protocol.state is not State.CONNECTING:
+            return
+        self.session.response = response
+        self.protocol.send_response(response)
+        now = self.loop.time()
+        self.session.start_keepalive(now)
+        self._set_timer()
+        # There may be frames already, which arrived before the response was sent.
+        self._process_received(self.session.process_events(now))
+
+    async def _hook(
+        self,
+        function: Callable[..., Awaitable[Response | None] | Response | None] | None,
+        *args: Request | Response,
+    ) -> Response | None:
+        """Call a function of the user's that may make or change the response.
+
+        Returns:
+            What it returns; a response with status 500 if it raises an exception.
+
+        """
+        if function is None:
+            return None
+        try:
+            response = function(self, *args)
+            if inspect.isawaitable(response):
+                response = await response
+            if response is not None and not isinstance(response, Response):
+                raise TypeError(
+                    f"expected a Response or None, got {type(response).__name__}; "
+                    "connection.respond(status, text) makes a response"
+                )
+        except Exception as exc:
+            return self.protocol.reject_error(exc)
+        return response
+
+    def _refuse(self) -> None:
+        """Refuse the connection, before its request is there, because the server closes."""
+        if (
+            self.request is None
+            and self.protocol.state is State.CONNECTING
+            and not self.protocol.close_expected()
+        ):
+            self.session.response = closing_response(self.protocol)
+            self.protocol.send_response(self.session.response)
+            self._process_received([])
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the transport of a new TCP connection."""
+        super().connection_made(transport)
+        self.server._connection_made(self)
+
+
+def closing_response(protocol: ServerProtocol) -> Response:
+    """Make the response for clients that connect while the server closes."""
+    return protocol.reject(http.HTTPStatus.SERVICE_UNAVAILABLE, "Server is shutting down.\n")
+
+
+class Server:
+    """A WebSocket server, on asyncio.
+
+    :func:`serve` makes it. It has the methods of :class:`asyncio.Server`.
+
+    Args:
+        create_server: Coroutine function that starts to listen. It gets the server, and returns an
+            :class:`asyncio.Server`.
+        handler: Connection handler.
+        logger: Logger; ``logging.getLogger("websockets.server")`` by default.
+        handshake: Coroutine function that gets a connection, and opens it.
+        open_timeout: Seconds for opening a connection; :obj:`None` for no limit.
+
+    Attributes:
+        handler: Connection handler.
+        logger: Logger.
+        server: The :class:`asyncio.Server`.
+
+    """
+
+    server: asyncio.Server
+
+    def __init__(
+        self,
+        create_server: Callable[[Server], Awaitable[asyncio.Server]],
+        handler: Callable[[ServerConnection], Awaitable[None]],
+        logger: LoggerLike | None = None,
+        *,
+        handshake: Callable[[ServerConnection], Awaitable[None]] = ServerConnection.handshake,
+        open_timeout: float | None = 10,
+    ) -> None:
+        self.handler = handler
+        self.logger: LoggerLike = logger or logging.getLogger("websockets.server")
+        self._create_server = create_server
+        self._handshake = handshake
+        self._open_timeout = open_timeout
+        # The task of each connection, from the TCP connection on until its handler has returned.
+        self._tasks: dict[ServerConnection, asyncio.Task[None]] = {}
+        # Who listens refers to the server by this, while it is open: asyncio's server keeps what
+        # makes connections for ever, which would be a reference cycle.
+        self._listening: list[Server] = []
+        # Set once it began to close, and a task that ends once it is closed.
+        self._closing = asyncio.Event()
+        self._closed: asyncio.Task[None] | None = None
+
+    # Starting
+
+    async def _start(self) -> Self:
+        if not hasattr(self, "server"):
+            self.server = await self._create_server(self)
+            self._listening.append(self)
+            for sock in self.server.sockets:
+                self.logger.info("server listening on %s", show_address(sock))
+        return self
+
+    def __await__(self) -> Generator[Any, None, Self]:
+        return self._start().__await__()
+
+    async def __aenter__(self) -> Self:
+        return await self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+        await self.wait_closed()
+
+    async def start_serving(self) -> None:
+        """Start to accept connections, if :func:`serve` got ``start_serving=False``."""
+        await self
+        await self.server.start_serving()
+
+    async def serve_forever(self) -> None:
+        """Accept connections until :meth:`close` is called.
+
+        When it is cancelled, it closes the server and waits until that is done::
+
+            async def main():
+                async with serve(...) as server:
+                    await server.serve_forever()
+        """
+        if not self._closing.is_set():
+            await self.start_serving()
+        try:
+            await self.wait_closed()
+        except asyncio.CancelledError:
+            self.close()
+            await self.wait_closed()
+            raise
+
+    # Attributes
+
+    @property
+    def connections(self) -> set[ServerConnection]:
+        """Connections that are open, as a new set.
+
+        Useful with :func:`broadcast`::
+
+            broadcast(server.connections, message)
+        """
+        return {connection for connection in self._tasks if connection.state is State.OPEN}
+
+    @property
+    def sockets(self) -> tuple[socket.socket, ...]:
+        """Sockets that the server listens on; none before it is started, and once it is closed."""
+        return tuple(self.server.sockets) if hasattr(self, "server") else ()
+
+    def get_loop(self) -> asyncio.AbstractEventLoop:
+        """Return the event loop of the server."""
+        return self.server.get_loop()
+
+    def is_serving(self) -> bool:
+        """Tell whether the server accepts connections."""
+        return hasattr(self, "server") and self.server.is_serving()
+
+    # Closing
+
+    def close(
+        self,
+        close_connections: bool = True,
+        code: int = CloseCode.GOING_AWAY,
+        reason: str = "",
+    ) -> None:
+        """Close the server.
+
+        It stops accepting connections. Connections that are about to open are refused with HTTP
+        status 503 (service unavailable). Those that are open are closed, unless that isn't wanted.
+
+        It doesn't wait for any of that: :meth:`wait_closed` does. To close the connections later,
+        call it again.
+
+        Args:
+            close_connections: Whether to close connections that are open. Otherwise, they remain
+                until they close by themselves.
+            code: Close code.
+            reason: Close reason, at most 123 bytes in UTF-8.
+
+        Raises:
+            ProtocolError: The code isn't allowed in a frame, or the reason is too long.
+            RuntimeError: The server wasn't started.
+
+        """
+        if not hasattr(self, "server"):
+            raise RuntimeError("server wasn't started; await it first")
+        # Before anything is closed, since it may be wrong.
+        if len(Close(code, reason).serialize()) > 125:
+            raise ProtocolError("reason too long")
+        if self._closed is None:
+            self.logger.info("server closing")
+            self._closing.set()
+            self.server.close()
+            self._closed = self.get_loop().create_task(self._finish_closing())
+            for connection, task in self._tasks.items():
+                if not hasattr(connection, "transport"):
+                    # The TLS handshake. There is no way yet to say anything.
+                    task.cancel()
+                else:
+                    connection._refuse()
+        if close_connections:
+            for connection in self.connections:
+                connection._start_closing(code, reason)
+
+    async def _finish_closing(self) -> None:
+        # A connection that was accepted before is made within a few rounds of the event loop.
+        for _ in range(3):
+            await asyncio.sleep(0)
+        while self._tasks:
+            await asyncio.wait(list(self._tasks.values()))
+        await self.server.wait_closed()
+        self._listening.clear()
+        self.logger.info("server closed")
+
+    async def wait_closed(self) -> None:
+        """Wait until the server is closed: until :meth:`close` was called, all connections are
+        closed, and all connection handlers have returned.
+
+        It doesn't close anything. Cancelling it is safe.
+        """
+        await self._closing.wait()
+        assert self._closed is not None
+        await asyncio.shield(self._closed)
+
+    # Connections
+
+    def _connection_made(self, connection: ServerConnection) -> None:
+        """Take a new connection, unless it is there already, after a TLS handshake."""
+        if connection not in self._tasks:
+            self._start_connection(connection)
+
+    def _start_connection(
+        self, connection: ServerConnection, tls_started: Awaitable[None] | None = None
+    ) -> None:
+        """Start the task of a new connection.
+
+        Args:
+            connection: The connection.
+            tls_started: Is done when the TLS handshake is.
+
+        """
+        task = self.get_loop().create_task(self._run_connection(connection, tls_started))
+        self._tasks[connection] = task
+        task.add_done_callback(functools.partial(self._end_connection, connection))
+
+    def _end_connection(self, connection: ServerConnection, task: asyncio.Task[None]) -> None:
+        """Forget a connection, whose task ended, or was cancelled before it began."""
+        del self._tasks[connection]
+        if hasattr(connection, "transport"):
+            connection.transport.abort()
+        forget_tracebacks(connection.protocol.handshake_exc)
+
+    async def _run_connection(
+        self, connection: ServerConnection, tls_started: Awaitable[None] | None
+    ) -> None:
+        """Open a connection, run its handler, and close it."""
+        try:
+            if await self._open_connection(connection, tls_started):
+                await self._handle_connection(connection)
+        except Exception:
+            connection.logger.error("opening handshake failed", exc_info=True)
+        finally:
+            if hasattr(connection, "transport"):
+                connection.transport.abort()
+                await connection.wait_closed()
+
+    async def _open_connection(
+        self, connection: ServerConnection, tls_started: Awaitable[None] | None
+    ) -> bool:
+        """Open a connection; tell whether it is open."""
+        logger = connection.logger
+        try:
+            async with asyncio.timeout(self._open_timeout):
+                if tls_started is not None:
+                    try:
+                        await tls_started
+                    except OSError as exc:
+                        logger.info("TLS handshake failed: %s", str(exc) or type(exc).__name__)
+                        return False
+                if self._closing.is_set():
+                    connection._refuse()
+                await self._handshake(connection)
+        except TimeoutError:
+            logger.info("opening handshake timed out")
+            return False
+        if connection.state is State.OPEN:
+            logger.info("connection open")
+            return True
+        response, failure = connection.response, connection.protocol.handshake_exc
+        if response is not None:
+            logger.info("connection rejected (%d %s)", response.status_code, response.reason_phrase)
+        elif connection.request is None and isinstance(failure, InvalidHandshake):
+            logger.info("opening handshake failed: %s", describe(failure))
+        else:
+            logger.info("connection closed during the opening handshake")
+        await connection.wait_closed()
+        return False
+
+    async def _handle_connection(self, connection: ServerConnection) -> None:
+        """Run the handler of a connection that is open, and close it."""
+        logger = connection.logger
+        try:
+            await self.handler(connection)
+        except Exception as exc:
+            # Whatever happened to the connection, the handler couldn't help it. But it may have
+            # used another connection.
+            if isinstance(exc, ConnectionClosed) and connection.state is not State.OPEN:
+                if not isinstance(exc, ConnectionClosedOK):
+                    logger.info("connection lost: %s", exc)
+            else:
+                logger.error("connection handler failed", exc_info=True)
+                await connection.close(CloseCode.INTERNAL_ERROR)
+        else:
+            await connection.close()
+        await connection.wait_closed()
+        logger.info("connection closed")
+
+
+def show_address(sock: socket.socket) -> str:
+    """Return the address that a socket listens on, for logs."""
+    address = sock.getsockname()
+    if isinstance(address, tuple):
+        return "[{}]:{}".format(*address) if ":" in address[0] else "{}:{}".format(*address)
+    return str(address)
+
+
+def serve(
+    handler: Callable[[ServerConnection], Awaitable[None]],
+    host: str | None = None,
+    port: int | None = None,
+    *,
+    origins: Sequence[Origin | re.Pattern[str] | None] | None = None,
+    extensions: Sequence[ServerExtensionFactory] | None = None,
+    subprotocols: Sequence[Subprotocol] | None = None,
+    select_subprotocol: (
+        Callable[[ServerConnection, Sequence[Subprotocol]], Subprotocol | None] | None
+    ) = None,
+    compression: str | None = "deflate",
+    process_request: (
+        Callable[[ServerConnection, Request], Awaitable[Response | None] | Response | None] | None
+    ) = None,
+    process_response: (
+        Callable[
+            [ServerConnection, Request, Response], Awaitable[Response | None] | Response | None
+        ]
+        | None
+    ) = None,
+    server_header: str | None = SERVER,
+    open_timeout: float | None = 10,
+    ping_interval: float | None = 20,
+    ping_timeout: float | None = 20,
+    close_timeout: float | None = 10,
+    max_size: int | tuple[int | None, int | None] | None = MAX_SIZE,
+    max_queue: int | tuple[int | None, int | None] | None = 16,
+    write_limit: int | tuple[int, int | None] = 2**15,
+    logger: LoggerLike | None = None,
+    create_connection: Callable[..., ServerConnection] | None = None,
+    **kwargs: Any,
+) -> Server:
+    """Run a WebSocket server.
+
+    For each connection, once it is open, the handler is called with it. The connection is closed
+    when the handler returns, with code 1000 (OK), or raises an exception, with code 1011 (internal
+    error).
+
+    What it returns can be awaited, to start the server, or used as an asynchronous context manager,
+    which starts it and closes it::
+
+        stop = asyncio.get_running_loop().create_future()
+
+        async with serve(handler, "localhost", 8765):
+            await stop
+
+    Args:
+        handler: Connection handler: a coroutine function that gets a :class:`ServerConnection`.
+        host: Host name or address to listen on, or several; all by default.
+        port: Port to listen on; 0 for a free one.
+        origins: Acceptable values of the ``Origin`` header: strings that must be equal, regular
+            expressions that must match the whole value, and :obj:`None` for requests that have no
+            such header, as those of clients other than browsers. By default, all are. Set it to
+            defend against cross-site WebSocket hijacking, if browsers have credentials.
+        extensions: Extensions to accept, in order of preference.
+        subprotocols: Subprotocols to accept, in order of preference.
+        select_subprotocol: Chooses one of the subprotocols that the client offers: a function that
+            gets the connection and the list of what is offered. It returns one or :obj:`None`, or
+            raises :exc:`~ws_protocol.exceptions.NegotiationError` to refuse the connection. By
+            default, the first of ``subprotocols`` that the client offers is chosen, and a client
+            that offers none of them is refused.
+        compression: ``"deflate"`` accepts the extension permessage-deflate with default settings,
+            unless it is among ``extensions``; :obj:`None` doesn't.
+        process_request: Called with the connection and the request, as function or coroutine
+            function. Returns :obj:`None` to go on, or a response, from
+            :meth:`ServerConnection.respond`, to send instead.
+        process_response: Called with the connection, the request and the response, as function or
+            coroutine function. May change the response, and returns :obj:`None`, or returns another
+            response to send instead.
+        server_header: Value of the ``Server`` header; :obj:`None` for none.
+        open_timeout: Seconds for opening a connection, from the TCP connection on; :obj:`None` for
+            no limit.
+        ping_interval: Seconds between keepalive pings; :obj:`None` for no keepalive.
+        ping_timeout: Seconds to wait for an answer to a ping; :obj:`None` to wait for ever.
+        close_timeout: Seconds to wait for a connection to close, once it should; :obj:`None` to
+            wait for ever.
+        max_size: Limit on the payload of a message, in bytes, after extensions decoded it;
+            :obj:`None` for no limit. A pair sets a limit for messages and one for frames, each of
+            which may be :obj:`None`.
+        max_queue: How many frames may wait to be received before no more are read from the
+            network; :obj:`None` for no limit. A pair sets that number, and the one at which
+            reading continues, by default a quarter of it.
+        write_limit: How many bytes may wait to be sent before
+            :meth:`~ws_asyncio.connection.Connection.send` waits. A pair sets that number, and the
+            one at which it continues, by default a quarter of it.
+        logger: Logger; ``logging.getLogger("websockets.server")`` by default.
+        create_connection: Makes the connections, with the arguments of :class:`ServerConnection`,
+            which is the default. For subclasses of it.
+        kwargs: More arguments for :meth:`asyncio.loop.create_server`. Among them:
+
+            * ``ssl``: a TLS context, for ``wss`` URIs.
+            * ``sock``: a socket to listen on.
+            * ``reuse_port``: lets several processes listen on the same port.
+
+    Raises:
+        OSError: Listening fails. Raised when the server starts.
+        ValueError: An argument isn't possible.
+        TypeError: ``subprotocols`` isn't a list.
+
+    """
+    if subprotocols is not None:
+        validate_subprotocols(subprotocols)
+    if compression == "deflate":
+        extensions = enable_server_permessage_deflate(extensions)
+    elif compression is not None:
+        raise ValueError(f"unsupported compression: {compression}")
+    if create_connection is None:
+        create_connection = ServerConnection
+    unix = kwargs.pop("unix", False)
+    context = kwargs.pop("ssl", None)
+    if context is not None and not isinstance(context, ssl.SSLContext):
+        raise TypeError(f"ssl must be an ssl.SSLContext, not {type(context).__name__}")
+    tls_timeouts = {
+        name: kwargs.pop(name)
+        for name in ("ssl_handshake_timeout", "ssl_shutdown_timeout")
+        if name in kwargs
+    }
+
+    def make_connection(server: Server) -> ServerConnection:
+        """Make a connection, for a TCP connection that was accepted."""
+
+        def select(
+            protocol: ServerProtocol, subprotocols: Sequence[Subprotocol]
+        ) -> Subprotocol | None:
+            """Call the user's function with the connection, which the protocol doesn't know."""
+            connection = reference()
+            assert connection is not None
+            assert select_subprotocol is not None
+            return select_subprotocol(connection, subprotocols)
+
+        protocol = ServerProtocol(
+            origins=origins,
+            extensions=extensions,
+            subprotocols=subprotocols,
+            select_subprotocol=None if select_subprotocol is None else select,
+            max_size=max_size,
+            logger=logger,
+        )
+        connection = create_connection(
+            protocol,
+            server,
+            ping_interval=ping_interval,
+            ping_timeout=ping_timeout,
+            close_timeout=close_timeout,
+            max_queue=max_queue,
+            write_limit=write_limit,
+        )
+        # The connection refers to the protocol, and must not the other way round.
+        reference = weakref.ref(connection)
+        return connection
+
+    async def create_server(server: Server) -> asyncio.Server:
+        """Start to listen."""
+        # Tell of wrong arguments now: event loops hide what goes wrong when a client connects.
+        ServerConnection(ServerProtocol(), server, max_queue=max_queue, write_limit=write_limit)
+        listening = server._listening
+        factory: Callable[[], asyncio.Protocol]
+        if context is None:
+
+            def factory() -> asyncio.Protocol:
+                return make_connection(listening[0])
+
+        else:
+
+            def factory() -> asyncio.Protocol:
+                return TLSAcceptor(accept)
+
+            def accept(transport: asyncio.Transport) -> None:
+                server = listening[0]
+                if server._closing.is_set():
+                    transport.abort()
+                    return
+                connection = make_connection(server)
+                tls_started = Begun(
+                    start_tls(transport, connection, context, server_side=True, **tls_timeouts)
+                )
+                server._start_connection(connection, tls_started)
+
+        loop = asyncio.get_running_loop()
+        if unix:
+            return await loop.create_unix_server(factory, **kwargs)
+        return await loop.create_server(factory, host, port, **kwargs)
+
+    def handshake(connection: ServerConnection) -> Awaitable[None]:
+        return connection.handshake(process_request, process_response, server_header)
+
+    return Server(create_server, handler, logger, handshake=handshake, open_timeout=open_timeout)
+
+
+def unix_serve(
+    handler: Callable[[ServerConnection], Awaitable[None]],
+    path: str | os.PathLike[str] | None = None,
+    **kwargs: Any,
+) -> Server:
+    """Run a WebSocket server that listens on a Unix socket.
+
+    It has all arguments of :func:`serve` but ``host`` and ``port``, and those of
+    :meth:`asyncio.loop.create_unix_server`. It is for servers behind a reverse proxy, for example.
+
+    Args:
+        handler: Connection handler.
+        path: Path of the socket.
+        kwargs: Other arguments of :func:`serve`.
+
+    """
+    if path is not None:
+        kwargs["path"] = os.fspath(path)
+    return serve(handler, unix=True, **kwargs)

@@ -1,0 +1,179 @@
+"""Sending one message to many connections, in memory."""
+
+import array
+import asyncio
+import contextlib
+
+import pytest
+
+from ws_asyncio import broadcast
+from ws_protocol.exceptions import ConcurrencyError
+from ws_protocol.frames import Frame, Opcode
+from ws_protocol.protocol import Side, State
+
+strided = memoryview(b"-a-b-c")[1::2]
+of_items = memoryview(array.array("H", [1, 2, 3]))
+
+
+@pytest.mark.parametrize(
+    "message, text, expected",
+    [
+        ("café", None, "café"),
+        ("", None, ""),
+        ("café", True, "café"),
+        ("café", False, "café".encode()),
+        (b"\xff", None, b"\xff"),
+        (b"", None, b""),
+        (b"caf\xc3\xa9", True, "café"),
+        (b"abc", False, b"abc"),
+        (bytearray(b"abc"), None, b"abc"),
+        (strided, None, b"abc"),
+        (strided, True, "abc"),
+        (of_items, None, bytes(of_items)),
+    ],
+)
+@pytest.mark.parametrize("side", Side)
+async def test_message_is_sent_to_all_connections(link, side, message, text, expected):
+    links = [await link(side) for _ in range(3)]
+    broadcast([connection for connection, _ in links], message, text=text)
+    # Without waiting for anything.
+    for _, peer in links:
+        assert peer.messages == [expected]
+        assert len(peer.frames) == 1
+
+
+async def test_connections_may_be_any_iterable(link):
+    (first, peer), (second, other_peer) = [await link() for _ in range(2)]
+    broadcast({first, second}, "set")
+    broadcast((connection for connection in [first, second]), "generator")
+    broadcast({first: 1, second: 2}, "keys")
+    broadcast([], "nobody")
+    assert peer.messages == other_peer.messages == ["set", "generator", "keys"]
+
+
+async def test_broadcast_stays_in_order_with_messages(link):
+    connection, peer = await link()
+    await connection.send("1")
+    broadcast([connection], "2")
+    await connection.send(["3"])
+    broadcast([connection], "4")
+    assert peer.messages == ["1", "2", "3", "4"]
+
+
+@pytest.mark.parametrize("message", [None, 1, ["a"], ("a",), {"a": 1}, iter(["a"]), object()])
+@pytest.mark.parametrize("raise_exceptions", [False, True])
+async def test_message_of_another_type_is_refused(link, message, raise_exceptions):
+    connection, peer = await link()
+    with pytest.raises(TypeError, match=f"not {type(message).__name__}"):
+        broadcast([connection], message, raise_exceptions=raise_exceptions)
+    assert peer.frames == []
+
+
+async def test_connections_that_are_not_open_are_skipped_silently(link, caplog):
+    connecting, connecting_peer = await link(handshake=False)
+    connection, peer = await link()
+    closing, closing_peer = await link()
+    closing_peer.silent = True
+    task = asyncio.create_task(closing.close())
+    await asyncio.sleep(0)
+    assert closing.state is State.CLOSING
+    closed, closed_peer = await link()
+    await closed.close()
+    lost, _ = await link()
+    lost.transport.abort()
+    broadcast([connecting, closing, closed, lost, connection], "a", raise_exceptions=True)
+    broadcast([connecting, closing, closed, lost, connection], "b")
+    assert peer.messages == ["a", "b"]
+    assert connecting_peer.frames == []
+    assert closing_peer.opcodes() == closed_peer.opcodes() == [Opcode.CLOSE]
+    assert caplog.records == []
+    closing_peer.flush()
+    await task
+
+
+@contextlib.asynccontextmanager
+async def sending_fragments(connection):
+    """Let a connection be in the middle of a fragmented message."""
+    begun, ready = asyncio.Event(), asyncio.Event()
+
+    async def fragments():
+        yield "frag"
+        begun.set()
+        await ready.wait()
+        yield "ments"
+
+    task = asyncio.create_task(connection.send(fragments()))
+    await begun.wait()
+    yield
+    ready.set()
+    await task
+
+
+async def test_connections_that_send_fragments_are_skipped_with_a_warning(link, caplog):
+    (first, peer), (busy, busy_peer), (last, last_peer) = [await link() for _ in range(3)]
+    async with sending_fragments(busy):
+        broadcast([first, busy, last], "Hello")
+    assert peer.messages == last_peer.messages == ["Hello"]
+    assert busy_peer.messages == ["fragments"]
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert record.getMessage() == "skipped broadcast: sending a fragmented message"
+    assert record.websocket is busy
+    broadcast([first, busy, last], "again")
+    assert busy_peer.messages == ["fragments", "again"]
+
+
+async def test_connections_that_send_fragments_are_in_an_exception_group_if_asked_for(link, caplog):
+    (first, peer), (busy, busy_peer), (busier, _), (last, last_peer) = [
+        await link() for _ in range(4)
+    ]
+    async with sending_fragments(busy), sending_fragments(busier):
+        with pytest.raises(ExceptionGroup, match="skipped broadcast") as raised:
+            broadcast([first, busy, busier, last], "Hello", raise_exceptions=True)
+    assert [type(exc) for exc in raised.value.exceptions] == [ConcurrencyError, ConcurrencyError]
+    assert peer.messages == last_peer.messages == ["Hello"]
+    assert busy_peer.messages == ["fragments"]
+    assert caplog.records == []
+
+
+async def test_fragmented_message_without_its_first_fragment_is_no_obstacle(link, clock):
+    async def fragments():
+        await asyncio.sleep(1)
+        yield "later"
+
+    connection, peer = await link()
+    task = asyncio.create_task(connection.send(fragments()))
+    await clock.settle()
+    broadcast([connection], "now", raise_exceptions=True)
+    await task
+    assert peer.messages == ["now", "later"]
+
+
+async def test_connection_that_is_slow_does_not_stop_broadcast(link, clock):
+    slow, slow_peer = await link(write_limit=10)
+    connection, peer = await link()
+    slow.transport.block()
+    for i in range(100):
+        broadcast([slow, connection], str(i))
+    assert peer.messages == [str(i) for i in range(100)]
+    assert slow_peer.messages == []
+    slow.transport.unblock()
+    assert slow_peer.messages == [str(i) for i in range(100)]
+
+
+async def test_text_that_can_not_be_encoded_is_refused(link):
+    connection, peer = await link()
+    with pytest.raises(UnicodeEncodeError):
+        broadcast([connection], "\ud800")
+    assert peer.frames == []
+
+
+async def test_message_may_change_after_the_broadcast(link):
+    for side in Side:
+        connection, peer = await link(side)
+        connection.transport.block()
+        data = bytearray(b"before")
+        broadcast([connection], data)
+        data[:] = b"after!"
+        connection.transport.unblock()
+        assert peer.frames == [Frame(Opcode.BINARY, b"before")]

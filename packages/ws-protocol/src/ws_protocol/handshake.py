@@ -1,0 +1,69 @@
+"""What both sides of the opening handshake do alike (RFC 6455, section 4)."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import secrets
+
+from .datastructures import Headers, MultipleValuesError
+from .exceptions import InvalidHeader, InvalidUpgrade
+from .headers import parse_connection, parse_upgrade
+
+__all__ = ["accept_key", "check_upgrade", "generate_key", "get_single"]
+
+# RFC 6455, section 1.3.
+GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+
+
+def generate_key() -> str:
+    """Return a new value for a ``Sec-WebSocket-Key`` header (RFC 6455, section 4.1)."""
+    return base64.b64encode(secrets.token_bytes(16)).decode()
+
+
+def accept_key(key: str) -> str:
+    """Return the ``Sec-WebSocket-Accept`` header that answers a key (RFC 6455, section 4.2.2).
+
+    Args:
+        key: Value of the ``Sec-WebSocket-Key`` header.
+
+    """
+    # RFC 6455 chose SHA-1, and nothing depends on its strength.
+    digest = hashlib.sha1((key + GUID).encode(), usedforsecurity=False).digest()
+    return base64.b64encode(digest).decode()
+
+
+def get_single(headers: Headers, name: str) -> str:
+    """Return the value of a header that must be there once.
+
+    Raises:
+        InvalidHeader: It is missing or repeated.
+
+    """
+    try:
+        return headers[name]
+    except KeyError:
+        raise InvalidHeader(name) from None
+    except MultipleValuesError:
+        raise InvalidHeader(name, "multiple values") from None
+
+
+def check_upgrade(headers: Headers) -> None:
+    """Check that ``Connection`` and ``Upgrade`` ask for, or grant, an upgrade to WebSocket
+    (RFC 6455, sections 4.1 and 4.2.1).
+
+    Raises:
+        InvalidUpgrade: They don't.
+        InvalidHeaderFormat: One of them can't be parsed.
+
+    """
+    connection = ", ".join(headers.get_all("Connection"))
+    options = parse_connection(connection) if connection else []
+    # Whole options are compared: "notupgrade" doesn't ask for an upgrade.
+    if not any(option.lower() == "upgrade" for option in options):
+        raise InvalidUpgrade("Connection", connection if "Connection" in headers else None)
+    upgrade = ", ".join(headers.get_all("Upgrade"))
+    protocols = parse_upgrade(upgrade) if upgrade else []
+    # Both sides have nothing else to offer, and a list would leave open what was agreed.
+    if not (len(protocols) == 1 and protocols[0].lower() == "websocket"):
+        raise InvalidUpgrade("Upgrade", upgrade if "Upgrade" in headers else None)

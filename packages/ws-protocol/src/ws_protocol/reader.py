@@ -1,0 +1,376 @@
+"""Frames out of the bytes that arrive: the receiving half of RFC 6455, sections 5 and 8.1.
+
+This is the code that runs for every chunk of bytes and for every frame. It takes a chunk in one
+call, and does for each frame in it all that depends on nothing but frames: the header, masking,
+extensions, the order of fragments, UTF-8, and the limits. What frames mean for the connection is
+the business of :mod:`ws_protocol.protocol`.
+"""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from .buffers import PieceBuffer
+from .exceptions import PayloadTooBig, ProtocolError, TooManyFragments
+from .frames import Frame, Opcode
+from .masking import apply_mask
+from .typing import BytesLike
+
+if TYPE_CHECKING:
+    from .extensions.base import Extension
+
+__all__ = ["FrameReader"]
+
+_FIN = 0x80
+_RESERVED = 0x70
+_OPCODE = 0x0F
+_CONTROL = 0x08
+_CONT, _TEXT, _BINARY, _CLOSE = (int(op) for op in list(Opcode)[:4])
+
+# Opcode(n) costs more than all else that is done for a small frame.
+_OPCODES: list[Opcode | None] = [None] * 16
+for _opcode in Opcode:
+    _OPCODES[_opcode] = _opcode
+
+_UTF8Decoder = codecs.getincrementaldecoder("utf-8")
+
+
+class FrameReader:
+    """Reader of the frames that one peer sends.
+
+    Args:
+        masked: Whether the peer must mask its frames, as clients must.
+        max_message_size: Limit on the payload of a message after extensions decoded it, in bytes.
+        max_fragment_size: The same for a single frame.
+        max_fragments: Limit on the frames of a message.
+        extensions: Extensions that decode frames, last one first.
+
+    Attributes:
+        closed: Whether a close frame was read. Nothing is read after it.
+        control_frames: How many control frames were read.
+
+    """
+
+    __slots__ = (
+        "_checking",
+        "_decoder",
+        "_fragments",
+        "_head",
+        "_header",
+        "_mask",
+        "_message",
+        "_message_size",
+        "_missing",
+        "_payload",
+        "closed",
+        "control_frames",
+        "extensions",
+        "masked",
+        "max_fragment_size",
+        "max_fragments",
+        "max_message_size",
+    )
+
+    def __init__(
+        self,
+        *,
+        masked: bool,
+        max_message_size: int | None,
+        max_fragment_size: int | None,
+        max_fragments: int | None,
+        extensions: Sequence[Extension] = (),
+    ) -> None:
+        self.masked: bool = masked
+        self.max_message_size: int | None = max_message_size
+        self.max_fragment_size: int | None = max_fragment_size
+        self.max_fragments: int | None = max_fragments
+        self.extensions: Sequence[Extension] = extensions
+        self.closed: bool = False
+        self.control_frames: int = 0
+
+        # The start of a frame whose header hasn't arrived whole.
+        self._header = b""
+
+        # The frame whose header has arrived, and its payload hasn't: first byte, masking key
+        # rotated to the next byte, bytes missing, those that are here, and whether they are checked
+        # for UTF-8 as they come.
+        self._head = 0
+        self._mask = b""
+        self._missing = 0
+        self._payload: PieceBuffer | None = None
+        self._checking = False
+
+        # The message whose last frame hasn't arrived: its opcode, or _CONT when there is none.
+        self._message = _CONT
+        self._message_size = 0
+        self._fragments = 0
+
+        # There is one once a text message has more than ASCII and more than one piece.
+        self._decoder: codecs.IncrementalDecoder | None = None
+
+    def feed(self, data: bytes, frames: list[Frame]) -> None:
+        """Read a chunk.
+
+        Args:
+            data: The chunk, in any size.
+            frames: Where the frames that it completes are added. When an exception is raised, those
+                before the mistake are there.
+
+        Raises:
+            ProtocolError: A frame breaks the protocol; close code 1002.
+            UnicodeDecodeError: A text message isn't valid UTF-8; close code 1007. Raised as soon as
+                the byte is there.
+            PayloadTooBig: A frame or a message exceeds the limit; close code 1009. Raised before
+                any of the frame's payload is kept.
+            TooManyFragments: A message has too many frames; close code 1009.
+
+        After an exception the reader must not be used again.
+
+        """
+        if self.closed:
+            return
+        pos = 0
+        if self._payload is not None:
+            pos = self._continue_payload(data, frames)
+            if self.closed:
+                return
+        elif self._header:
+            data = self._header + data
+            self._header = b""
+        end = len(data)
+        masked = self.masked
+        while end - pos >= 2:
+            head = data[pos]
+            length = data[pos + 1]
+            if masked is not (length > 127):
+                raise ProtocolError("incorrect masking")
+            length &= 127
+            start = pos + 2
+            if length > 125:
+                # Checked before the extended length is there: it never will be, perhaps.
+                if head & _CONTROL:
+                    self._check_head(head, length)
+                stop = start + (2 if length == 126 else 8)
+                if stop > end:
+                    break
+                minimum = 126 if length == 126 else 65536
+                length = int.from_bytes(data[start:stop], "big")
+                # RFC 6455, section 5.2: the minimal number of bytes must be used, and the most
+                # significant bit of 64 must be 0.
+                if length < minimum or length >> 63:
+                    raise ProtocolError("invalid payload length")
+                start = stop
+            self._check_head(head, length)
+            if masked:
+                stop = start + 4
+                if stop > end:
+                    break
+                mask = data[start:stop]
+                start = stop
+            stop = start + length
+            if stop > end:
+                self._begin_payload(head, mask if masked else b"", data[start:], stop - end)
+                return
+            payload = data[start:stop]
+            if masked and payload:
+                payload = apply_mask(payload, mask)
+            self._complete(head, payload, frames)
+            if self.closed:
+                return
+            pos = stop
+        if pos < end:
+            self._header = data[pos:]
+
+    def describe_missing(self) -> str | None:
+        """Say what the peer was in the middle of, for the error when no more bytes come.
+
+        Returns:
+            :obj:`None` when it wasn't in the middle of a frame or of a message.
+
+        """
+        if self._payload is not None:
+            unit = "byte" if self._missing == 1 else "bytes"
+            return f"a frame with {self._missing} {unit} missing"
+        if self._header:
+            return "the header of a frame"
+        if self._message != _CONT:
+            return "a fragmented message"
+        return None
+
+    def _check_head(self, head: int, length: int) -> None:
+        """Check a frame's header: all that can be told before its payload is there."""
+        if head & _RESERVED and not self.extensions:
+            raise ProtocolError("reserved bits must be 0")
+        opcode = head & _OPCODE
+        if opcode & _CONTROL:
+            if _OPCODES[opcode] is None:
+                raise ProtocolError("invalid opcode")
+            # RFC 6455, section 5.5.
+            if length > 125:
+                raise ProtocolError("control frame too long")
+            if not head & _FIN:
+                raise ProtocolError("fragmented control frame")
+            return
+        # RFC 6455, section 5.4.
+        if opcode == _CONT:
+            if self._message == _CONT:
+                raise ProtocolError("unexpected continuation frame")
+            if self.max_fragments is not None and self._fragments >= self.max_fragments:
+                raise TooManyFragments(
+                    f"fragmented message exceeds limit of {self.max_fragments} frames"
+                )
+        elif opcode > _BINARY:
+            raise ProtocolError("invalid opcode")
+        elif self._message != _CONT:
+            raise ProtocolError("expected a continuation frame")
+        # Extensions may make data that they can't compress a little larger. What it decodes to is
+        # checked exactly, in _decode().
+        margin = (length >> 6) + 64 if self.extensions else 0
+        self._check_size(length, margin)
+
+    def _check_size(self, size: int, margin: int = 0) -> None:
+        """Check the size of a data frame, alone and with those of its message before it."""
+        limit = self.max_fragment_size
+        if limit is not None and size > limit + margin:
+            raise PayloadTooBig(size, limit)
+        limit = self.max_message_size
+        if limit is not None and self._message_size + size > limit + margin:
+            if self._message == _CONT:
+                raise PayloadTooBig(size, limit)
+            raise PayloadTooBig(size, limit - self._message_size, self._message_size)
+
+    def _begin_payload(self, head: int, mask: bytes, data: bytes, missing: int) -> None:
+        """Start to collect the payload of a frame that isn't whole."""
+        self._head = head
+        self._mask = mask
+        self._missing = missing + len(data)
+        self._payload = PieceBuffer()
+        # What an extension encoded isn't text until the frame is whole and decoded.
+        message = head & _OPCODE or self._message
+        self._checking = message == _TEXT and not self.extensions
+        if data:
+            self._add_payload(data)
+
+    def _add_payload(self, data: bytes) -> None:
+        """Unmask and keep a piece of the payload."""
+        assert self._payload is not None
+        size = len(data)
+        self._missing -= size
+        if self.masked:
+            data = apply_mask(data, self._mask)
+            turn = size & 3
+            self._mask = self._mask[turn:] + self._mask[:turn]
+        if self._checking:
+            self._check_text(data, final=False)
+        self._payload.append(data)
+
+    def _continue_payload(self, data: bytes, frames: list[Frame]) -> int:
+        """Take from a chunk what belongs to the frame that isn't whole.
+
+        Returns:
+            Position after it in the chunk.
+
+        """
+        assert self._payload is not None
+        stop = self._missing
+        self._add_payload(data if len(data) <= stop else data[:stop])
+        if self._missing:
+            return len(data)
+        payload = self._payload.take()
+        self._payload = None
+        self._complete(self._head, payload, frames, checked=self._checking)
+        return stop
+
+    def _complete(
+        self, head: int, payload: bytes, frames: list[Frame], checked: bool = False
+    ) -> None:
+        """Finish a frame whose payload is whole.
+
+        Args:
+            checked: Whether the payload was checked for UTF-8, but for its end.
+
+        """
+        code = head & _OPCODE
+        opcode = _OPCODES[code]
+        assert opcode is not None  # _check_head() saw to it
+        fin = head > 127
+        if self.extensions:
+            frame = self._decode(Frame(opcode, payload, fin, *_reserved_bits(head)))
+            data = frame.data
+        else:
+            frame = Frame(opcode, payload, fin)
+            data = payload
+        if code & _CONTROL:
+            self.control_frames += 1
+            self.closed = code == _CLOSE
+        else:
+            message = code or self._message
+            if message == _TEXT:
+                self._check_text(b"" if checked else data, final=fin)
+            if fin:
+                self._message = _CONT
+                self._message_size = 0
+                self._fragments = 0
+            else:
+                self._message = message
+                self._message_size += len(data)
+                self._fragments += 1
+        frames.append(frame)
+
+    def _decode(self, frame: Frame) -> Frame:
+        """Let the extensions decode a frame."""
+        if frame.opcode & _CONTROL:
+            for extension in reversed(self.extensions):
+                frame = extension.decode(frame)
+        else:
+            limit = self.max_fragment_size
+            current_size = None
+            if self.max_message_size is not None:
+                room = self.max_message_size - self._message_size
+                if limit is None or room < limit:
+                    limit = room
+                    if self._message != _CONT:
+                        current_size = self._message_size
+            for extension in reversed(self.extensions):
+                try:
+                    frame = extension.decode(frame, max_size=limit)
+                except PayloadTooBig as exc:
+                    exc.set_current_size(current_size)
+                    raise
+            if isinstance(frame.data, memoryview):
+                frame.data = bytes(frame.data)
+            # Extensions of others may not care for max_size.
+            self._check_size(len(frame.data))
+        if frame.rsv1 or frame.rsv2 or frame.rsv3:
+            raise ProtocolError("reserved bits must be 0")
+        return frame
+
+    def _check_text(self, data: BytesLike, final: bool) -> None:
+        """Check the next piece of a text message for UTF-8 (RFC 6455, section 8.1).
+
+        Args:
+            final: Whether the message ends with it.
+
+        """
+        assert not isinstance(data, memoryview)  # _decode() saw to it
+        if self._decoder is None:
+            # Most text is ASCII, and nothing is as fast to check.
+            if data.isascii():
+                return
+            if final:
+                data.decode()
+                return
+            self._decoder = _UTF8Decoder()
+        self._decoder.decode(data, final)
+        if final:
+            self._decoder = None
+        elif b"\xed\xa0" <= self._decoder.getstate()[0] < b"\xee":
+            # The decoder waits for the third byte of a surrogate. The second says it all.
+            pending, _ = self._decoder.getstate()
+            raise UnicodeDecodeError("utf-8", pending, 0, 1, "invalid continuation byte")
+
+
+def _reserved_bits(head: int) -> tuple[bool, bool, bool]:
+    return bool(head & 0x40), bool(head & 0x20), bool(head & 0x10)

@@ -1,0 +1,93 @@
+"""Where a redirect leads, and what may be taken there (RFC 9110, section 15.4)."""
+
+from __future__ import annotations
+
+import dataclasses
+import urllib.parse
+
+from .datastructures import Headers, HeadersLike
+from .exceptions import InvalidStatus, SecurityError
+from .uri import WebSocketURI, parse_uri, split_url
+
+__all__ = ["Redirect", "follow_redirect"]
+
+_REDIRECTS = frozenset({300, 301, 302, 303, 307, 308})
+
+# What names or proves who the client is, and what names the server that redirected.
+_OF_ONE_ORIGIN = ("Authorization", "Cookie", "Host", "Proxy-Authorization")
+
+
+@dataclasses.dataclass
+class Redirect:
+    """Where to connect to instead.
+
+    Attributes:
+        uri: URI to connect to.
+        ws_uri: The same, parsed.
+        same_origin: Whether it has the scheme, host and port of the URI that redirected.
+
+    """
+
+    uri: str
+    ws_uri: WebSocketURI
+    same_origin: bool
+
+    def allowed_headers(self, headers: HeadersLike | None) -> Headers:
+        """Return those of a request's headers that may be sent there.
+
+        Credentials never cross an origin: whoever can make a server redirect would get them. Nor
+        does a ``Host`` header: it names the server that redirected.
+
+        Args:
+            headers: Headers that the user added to the request.
+
+        """
+        allowed = Headers()
+        if headers is not None:
+            allowed.update(headers)
+        if not self.same_origin:
+            for name in _OF_ONE_ORIGIN:
+                if name in allowed:
+                    del allowed[name]
+        return allowed
+
+
+def follow_redirect(uri: str, ws_uri: WebSocketURI, exc: BaseException) -> Redirect | None:
+    """Find out where to connect to after the opening handshake failed.
+
+    Args:
+        uri: URI that was connected to.
+        ws_uri: The same, parsed.
+        exc: Why the opening handshake failed.
+
+    Returns:
+        :obj:`None` if that isn't because of a redirect.
+
+    Raises:
+        InvalidURI: The redirect leads to something else than WebSocket.
+        SecurityError: The redirect leads from TLS to no TLS.
+
+    """
+    if not (
+        isinstance(exc, InvalidStatus)
+        and exc.response.status_code in _REDIRECTS
+        and "Location" in exc.response.headers
+    ):
+        return None
+    location = exc.response.headers.get_all("Location")[0]
+    # Servers redirect what is an HTTP request to them: "https" is what they call "wss".
+    scheme, colon, rest = location.partition(":")
+    if colon and scheme.lower() in ("http", "https"):
+        location = ("ws:" if scheme.lower() == "http" else "wss:") + rest
+    # It checks what urljoin() would drop, or not understand.
+    split_url(location)
+    new_uri = urllib.parse.urljoin(uri, location).partition("#")[0]
+    new_ws_uri = parse_uri(new_uri)
+    if ws_uri.secure and not new_ws_uri.secure:
+        raise SecurityError(f"redirect from WSS to WS, at {new_ws_uri.host}:{new_ws_uri.port}")
+    same_origin = ws_uri.origin == new_ws_uri.origin
+    if same_origin and new_ws_uri.user_info is None:
+        new_ws_uri = dataclasses.replace(
+            new_ws_uri, username=ws_uri.username, password=ws_uri.password
+        )
+    return Redirect(new_uri, new_ws_uri, same_origin)

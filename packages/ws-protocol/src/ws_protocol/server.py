@@ -1,0 +1,475 @@
+"""A server's side of the opening handshake (RFC 6455, section 4.2)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import dataclasses
+import http
+import re
+import weakref
+from collections.abc import Callable, Sequence
+from typing import cast
+
+from .datastructures import Headers, MultipleValuesError
+from .exceptions import (
+    HeaderLineTooLong,
+    InvalidHandshake,
+    InvalidHeader,
+    InvalidHeaderValue,
+    InvalidMessage,
+    InvalidMethod,
+    InvalidOrigin,
+    InvalidProtocol,
+    InvalidState,
+    InvalidUpgrade,
+    NegotiationError,
+    RequestLineTooLong,
+    SecurityError,
+    TooManyHeaders,
+)
+from .extensions.base import Extension, ServerExtensionFactory
+from .frames import CloseCode
+from .handshake import accept_key, check_upgrade, get_single
+from .headers import (
+    build_extension,
+    is_valid_host,
+    parse_extension,
+    parse_subprotocol,
+    validate_subprotocols,
+)
+from .http11 import Request, RequestReader, Response
+from .limits import MAX_EARLY_DATA, MAX_SIZE
+from .protocol import Protocol
+from .state import Side, State, Transition
+from .tracebacks import forget_tracebacks
+from .typing import ExtensionHeader, LoggerLike, Origin, StatusLike, Subprotocol
+
+__all__ = ["ServerProtocol", "customize_response"]
+
+
+class ServerProtocol(Protocol):
+    """A WebSocket connection of a server, without I/O.
+
+    Args:
+        origins: Acceptable values of the ``Origin`` header: strings that must be equal, regular
+            expressions that must match the whole value, and :obj:`None` for requests that have no
+            such header. By default, all are.
+        extensions: Extensions to accept, in order of preference.
+        subprotocols: Subprotocols to accept, in order of preference.
+        select_subprotocol: Chooses one of the subprotocols that the client offers, and returns it
+            or :obj:`None`; it may raise :exc:`~ws_protocol.exceptions.NegotiationError` to refuse
+            the connection. It gets the connection and the list of what is offered. By default, the
+            first of ``subprotocols`` that the client offers is chosen, and a client that offers
+            none of them is refused.
+        state: State to begin with.
+        max_size: Limit on the payload of a message, in bytes, after extensions decoded it;
+            :obj:`None` for no limit. A pair sets a limit for messages and one for frames, each of
+            which may be :obj:`None`.
+        logger: Logger; ``logging.getLogger("websockets.server")`` by default.
+
+    Raises:
+        TypeError: ``subprotocols`` isn't a list.
+        ValueError: A subprotocol isn't a token.
+
+    Attributes:
+        origins: Acceptable values of the ``Origin`` header.
+        available_extensions: Extensions to accept.
+        available_subprotocols: Subprotocols to accept.
+
+    """
+
+    origin: Origin | None
+    extensions: list[Extension]
+    subprotocol: Subprotocol | None
+    handshake_exc: Exception | None
+
+    def __init__(
+        self,
+        *,
+        origins: Sequence[Origin | re.Pattern[str] | None] | None = None,
+        extensions: Sequence[ServerExtensionFactory] | None = None,
+        subprotocols: Sequence[Subprotocol] | None = None,
+        select_subprotocol: (
+            Callable[[ServerProtocol, Sequence[Subprotocol]], Subprotocol | None] | None
+        ) = None,
+        state: State = State.CONNECTING,
+        max_size: int | tuple[int | None, int | None] | None = MAX_SIZE,
+        logger: LoggerLike | None = None,
+    ) -> None:
+        super().__init__(Side.SERVER, state=state, max_size=max_size, logger=logger)
+        if subprotocols is not None:
+            validate_subprotocols(subprotocols)
+        self.origins = origins
+        self.available_extensions = extensions
+        self.available_subprotocols = subprotocols
+        self._select_subprotocol = select_subprotocol
+        self._request_reader: RequestReader | None = RequestReader()
+        # Whether the response must not have a body.
+        self._head_only = False
+        # What arrived after the request, until there is a response; None once it is too much.
+        self._early_data: bytearray | None = bytearray()
+
+    def accept(self, request: Request) -> Response:
+        """Make the response to a request of the opening handshake.
+
+        Never raises an exception: if the handshake fails, the response says so, and
+        :attr:`handshake_exc` says why. You can change the response, adding headers for example,
+        before you pass it to :meth:`send_response`.
+
+        Args:
+            request: The request, from :meth:`~ws_protocol.protocol.Protocol.events_received`.
+
+        Returns:
+            A response with status 101, or 400, 403, 405, 426, 500 or 505.
+
+        """
+        try:
+            accept, extensions, subprotocol = self.process_request(request)
+        except Exception as exc:
+            request._protocol = weakref.ref(self)
+            return self._reject_because(exc)
+        headers = Headers()
+        headers["Upgrade"] = "websocket"
+        headers["Connection"] = "Upgrade"
+        headers["Sec-WebSocket-Accept"] = accept
+        if extensions is not None:
+            headers["Sec-WebSocket-Extensions"] = extensions
+        if subprotocol is not None:
+            headers["Sec-WebSocket-Protocol"] = subprotocol
+        return Response(101, "Switching Protocols", headers)
+
+    def process_request(self, request: Request) -> tuple[str, str | None, str | None]:
+        """Check a request of the opening handshake, and negotiate what is to be negotiated
+        (RFC 6455, section 4.2).
+
+        Sets :attr:`origin`, :attr:`extensions` and :attr:`subprotocol`.
+
+        Args:
+            request: The request.
+
+        Returns:
+            Values of the headers ``Sec-WebSocket-Accept``, ``Sec-WebSocket-Extensions`` and
+            ``Sec-WebSocket-Protocol``; :obj:`None` where there is to be no such header.
+
+        Raises:
+            InvalidHandshake: The handshake fails.
+
+        """
+        if request.method != "GET":
+            raise InvalidMethod(request.method)
+        if request.protocol != "HTTP/1.1":
+            raise InvalidProtocol(request.protocol)
+        headers = request.headers
+        # RFC 9112, section 3.2: without one valid Host header, the answer must be 400.
+        host = get_single(headers, "Host")
+        if not is_valid_host(host):
+            raise InvalidHeaderValue("Host", host)
+        check_upgrade(headers)
+        key = get_single(headers, "Sec-WebSocket-Key")
+        try:
+            valid = len(base64.b64decode(key, validate=True)) == 16
+        except (binascii.Error, ValueError):
+            valid = False
+        if not valid:
+            raise InvalidHeaderValue("Sec-WebSocket-Key", key)
+        version = get_single(headers, "Sec-WebSocket-Version")
+        if version != "13":
+            raise InvalidHeaderValue("Sec-WebSocket-Version", version)
+        self.origin = self.process_origin(headers)
+        extensions, self.extensions = self.process_extensions(headers)
+        self.subprotocol = self.process_subprotocol(headers)
+        return accept_key(key), extensions, self.subprotocol
+
+    def process_origin(self, headers: Headers) -> Origin | None:
+        """Check the ``Origin`` header (RFC 6455, sections 4.2.2 and 10.2).
+
+        Args:
+            headers: Headers of the request.
+
+        Returns:
+            Its value; :obj:`None` if there is none.
+
+        Raises:
+            InvalidOrigin: It isn't acceptable.
+            InvalidHeader: It is repeated.
+
+        """
+        try:
+            origin = cast(Origin | None, headers.get("Origin"))
+        except MultipleValuesError:
+            raise InvalidHeader("Origin", "multiple values") from None
+        if self.origins is not None and not any(
+            acceptable == origin
+            if origin is None or not isinstance(acceptable, re.Pattern)
+            else acceptable.fullmatch(origin)
+            for acceptable in self.origins
+        ):
+            raise InvalidOrigin(origin)
+        return origin
+
+    def process_extensions(self, headers: Headers) -> tuple[str | None, list[Extension]]:
+        """Choose extensions among those that the client offers (RFC 6455, section 9.1).
+
+        The order of the client's offers is kept. For each, the first factory that accepts its
+        parameters makes the extension; offers that none accepts are passed over.
+
+        Args:
+            headers: Headers of the request.
+
+        Returns:
+            Value of the ``Sec-WebSocket-Extensions`` header of the response, :obj:`None` if there
+            is to be none, and the extensions.
+
+        Raises:
+            InvalidHeaderFormat: The header can't be parsed.
+
+        """
+        chosen: list[ExtensionHeader] = []
+        accepted: list[Extension] = []
+        offers = [
+            offer
+            for value in headers.get_all("Sec-WebSocket-Extensions")
+            for offer in parse_extension(value)
+        ]
+        for name, params in offers:
+            for factory in self.available_extensions or ():
+                if factory.name != name:
+                    continue
+                try:
+                    response_params, extension = factory.process_request_params(params, accepted)
+                except NegotiationError:
+                    continue
+                chosen.append((name, response_params))
+                accepted.append(extension)
+                break
+        return build_extension(chosen) if chosen else None, accepted
+
+    def process_subprotocol(self, headers: Headers) -> Subprotocol | None:
+        """Choose a subprotocol among those that the client offers (RFC 6455, section 4.2.2).
+
+        Args:
+            headers: Headers of the request.
+
+        Returns:
+            The subprotocol; :obj:`None` for none.
+
+        Raises:
+            NegotiationError: There is none that both sides support.
+            InvalidHeaderFormat: The header can't be parsed.
+
+        """
+        offered = [
+            subprotocol
+            for value in headers.get_all("Sec-WebSocket-Protocol")
+            for subprotocol in parse_subprotocol(value)
+        ]
+        return self.select_subprotocol(offered)
+
+    def select_subprotocol(self, subprotocols: Sequence[Subprotocol]) -> Subprotocol | None:
+        """Choose a subprotocol.
+
+        Args:
+            subprotocols: What the client offers, in its order of preference.
+
+        Returns:
+            The subprotocol; :obj:`None` for none.
+
+        Raises:
+            NegotiationError: There is none that both sides support.
+
+        """
+        if self._select_subprotocol is not None:
+            subprotocol = self._select_subprotocol(self, subprotocols)
+            if subprotocol is not None:
+                validate_subprotocols([subprotocol])
+            return subprotocol
+        if not self.available_subprotocols:
+            return None
+        for subprotocol in self.available_subprotocols:
+            if subprotocol in subprotocols:
+                return subprotocol
+        if not subprotocols:
+            raise NegotiationError("missing subprotocol")
+        raise NegotiationError(
+            f"invalid subprotocol; expected one of {', '.join(self.available_subprotocols)}"
+        )
+
+    def reject(self, status: StatusLike, text: str) -> Response:
+        """Make a response that refuses the opening handshake.
+
+        You can change it before you pass it to :meth:`send_response`.
+
+        Args:
+            status: HTTP status code.
+            text: Body, sent as plain text.
+
+        """
+        status = http.HTTPStatus(status)
+        body = text.encode()
+        headers = Headers()
+        headers["Connection"] = "close"
+        headers["Content-Length"] = str(len(body))
+        headers["Content-Type"] = "text/plain; charset=utf-8"
+        return Response(status.value, status.phrase, headers, body)
+
+    def send_response(self, response: Response) -> None:
+        """Send the response of the opening handshake.
+
+        The connection is open afterwards if its status is 101. Otherwise, this side of the TCP
+        connection is closed. The body isn't sent if the request has the method HEAD.
+
+        Args:
+            response: The response.
+
+        Raises:
+            InvalidState: There was a response already, or the connection is closed.
+            ValueError: The reason phrase isn't possible in HTTP.
+
+        """
+        if self._discarding:
+            raise InvalidState("opening handshake failed already")
+        if self._head_only:
+            # RFC 9110, section 9.3.2.
+            response = dataclasses.replace(response, body=b"")
+        data = response.serialize()
+        opened = response.status_code == 101
+        self._change_state(Transition.OPENED if opened else Transition.REFUSED)
+        if self.debug:
+            self.logger.debug("> HTTP/1.1 %d %s", response.status_code, response.reason_phrase)
+            for key, value in response.headers.raw_items():
+                self.logger.debug("> %s: %s", key, value)
+            if response.body:
+                self.logger.debug("> [body] (%d bytes)", len(response.body))
+        self._writes.append(data)
+        if not opened:
+            if self.handshake_exc is None:
+                self.handshake_exc = InvalidHandshake(
+                    f"rejected connection: HTTP {response.status_code}"
+                )
+            self._discarding = True
+            self.send_eof()
+        elif self._early_data is None:
+            self.fail(CloseCode.POLICY_VIOLATION, "received data before the opening handshake")
+        elif self._early_data:
+            early_data, self._early_data = self._early_data, bytearray()
+            self._receive_frames(bytes(early_data))
+
+    def reject_error(self, exc: Exception) -> Response:
+        """Make the response to a request that this side failed to process, and log why.
+
+        Args:
+            exc: Why; not a mistake of the client.
+
+        Returns:
+            A response with status 500.
+
+        """
+        self.logger.error("opening handshake failed", exc_info=exc)
+        response = self.reject(
+            http.HTTPStatus.INTERNAL_SERVER_ERROR,
+            "Failed to open a WebSocket connection.\nSee server log for more information.\n",
+        )
+        self.handshake_exc = exc
+        return response
+
+    def _receive_handshake(self, data: bytes) -> None:
+        if self._request_reader is None:
+            if self._early_data is not None:
+                self._early_data += data
+                if len(self._early_data) > MAX_EARLY_DATA:
+                    self._early_data = None
+            return
+        try:
+            request = self._request_reader.feed(data)
+        except (SecurityError, InvalidProtocol) as exc:
+            self.send_response(self._reject_because(exc))
+        except ValueError as exc:
+            invalid = InvalidMessage("did not receive a valid HTTP request")
+            invalid.__cause__ = exc
+            self.send_response(self._reject_because(invalid))
+        else:
+            if request is not None:
+                rest = self._request_reader.rest
+                self._request_reader = None
+                self._head_only = request.method == "HEAD"
+                if self.debug:
+                    self.logger.debug("< %s %s %s", request.method, request.path, request.protocol)
+                    for key, value in request.headers.raw_items():
+                        self.logger.debug("< %s: %s", key, value)
+                self._events.append(request)
+                self._receive_handshake(rest)
+
+    def _receive_handshake_eof(self) -> None:
+        if self._request_reader is not None:
+            self.handshake_exc = InvalidMessage("did not receive a valid HTTP request")
+            self.handshake_exc.__cause__ = EOFError("connection closed while reading HTTP request")
+
+    def _reject_because(self, exc: Exception) -> Response:
+        """Make the response that says why the opening handshake failed."""
+        self.handshake_exc = exc
+        if self.debug:
+            self.logger.debug("! %s", describe(exc))
+        if not isinstance(exc, InvalidHandshake):
+            return self.reject_error(exc)
+        forget_tracebacks(exc)
+        text = f"Failed to open a WebSocket connection: {describe(exc)}.\n"
+        headers: dict[str, str] = {}
+        if isinstance(exc, InvalidOrigin):
+            status = http.HTTPStatus.FORBIDDEN
+        elif isinstance(exc, InvalidUpgrade):
+            status = http.HTTPStatus.UPGRADE_REQUIRED
+            headers["Upgrade"] = "websocket"
+            text += (
+                "\nYou cannot access a WebSocket server directly with a browser. "
+                "You need a WebSocket client.\n"
+            )
+        elif isinstance(exc, InvalidHeaderValue) and exc.name == "Sec-WebSocket-Version":
+            # RFC 6455, section 4.4: say which version would do.
+            status = http.HTTPStatus.UPGRADE_REQUIRED
+            headers["Upgrade"] = "websocket"
+            headers["Sec-WebSocket-Version"] = "13"
+        elif isinstance(exc, InvalidMethod):
+            status = http.HTTPStatus.METHOD_NOT_ALLOWED
+            headers["Allow"] = "GET"
+        elif isinstance(exc, InvalidProtocol):
+            status = http.HTTPStatus.HTTP_VERSION_NOT_SUPPORTED
+        elif isinstance(exc, RequestLineTooLong):
+            status = http.HTTPStatus.REQUEST_URI_TOO_LONG
+        elif isinstance(exc, (HeaderLineTooLong, TooManyHeaders)):
+            status = http.HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+        else:
+            status = http.HTTPStatus.BAD_REQUEST
+        response = self.reject(status, text)
+        response.headers.update(headers)
+        return response
+
+
+def describe(exc: BaseException) -> str:
+    """Return what an exception and those that caused it say."""
+    texts = []
+    cause: BaseException | None = exc
+    while cause is not None:
+        texts.append(str(cause))
+        cause = cause.__cause__
+    return "; ".join(texts)
+
+
+def customize_response(response: Response, server_header: str | None, date: str) -> Response:
+    """Return a response with what every response of a server has.
+
+    The response itself stays as it is: it may be one that serves for many connections.
+
+    Args:
+        response: The response.
+        server_header: Value of the ``Server`` header, unless there is one; :obj:`None` for none.
+        date: Value of the ``Date`` header, unless there is one.
+
+    """
+    response = dataclasses.replace(response, headers=response.headers.copy())
+    if server_header is not None and "Server" not in response.headers:
+        response.headers["Server"] = server_header
+    # RFC 9110, section 6.6.1: a server with a clock must send it.
+    if "Date" not in response.headers:
+        response.headers["Date"] = date
+    return response

@@ -1,0 +1,589 @@
+import array
+import logging
+
+import pytest
+
+from ws_protocol.client import ClientProtocol
+from ws_protocol.exceptions import (
+    ConcurrencyError,
+    ConnectionClosedError,
+    ConnectionClosedOK,
+    InvalidState,
+    ProtocolError,
+)
+from ws_protocol.frames import Close, serialize_frame
+from ws_protocol.http11 import Request, Response
+from ws_protocol.protocol import SEND_EOF, Protocol, Side, State
+from ws_protocol.server import ServerProtocol
+from ws_protocol.session import Session, parse_watermarks
+from ws_protocol.uri import parse_uri
+
+
+class Conversation(Session[str]):
+    """A session whose I/O is done by tests, and whose clock they set."""
+
+    def __init__(self, protocol, **kwargs):
+        super().__init__(protocol, **kwargs)
+        self.now = 0.0
+        self.answered = []
+
+    # What an I/O layer does when bytes arrive, and with its timer.
+
+    def receive(self, *frames):
+        for frame in frames:
+            self.receive_at_once(frame)
+
+    def receive_at_once(self, *frames):
+        masked = self.protocol.side is Side.SERVER
+        data = [serialize_frame(head, payload, masked) for head, payload in frames]
+        self.answered += self.receive_data(b"".join(data), self.now)
+        self.next_deadline(self.now)
+
+    def ping(self, data, waiter):
+        self.send_ping(data, waiter, self.now)
+
+    def close(self, code=1000, reason=""):
+        super().close(code, reason)
+        self.next_deadline(self.now)
+
+    def tick(self, now):
+        self.now = now
+        return self.meet_deadline(now)
+
+    def received(self):
+        messages = []
+        while (message := self.messages.get_message()) is not None:
+            messages.append(message)
+        return messages
+
+
+@pytest.fixture
+def connection(side):
+    return Conversation(Protocol(side))
+
+
+def eof_of_server(connection):
+    return [SEND_EOF] if connection.protocol.side is Side.SERVER else []
+
+
+# Receiving
+
+
+def test_messages_are_received(connection):
+    connection.receive(
+        (0x81, "é".encode()), (0x02, b"a"), (0x89, b"ping"), (0x80, b"b"), (0x8A, b"pong")
+    )
+    assert connection.received() == ["é", b"ab"]
+
+
+@pytest.mark.parametrize("event", ["request", "response"])
+def test_events_of_the_opening_handshake_are_received(event):
+    client = Conversation(ClientProtocol(parse_uri("ws://localhost/")))
+    server = Conversation(ServerProtocol())
+    client.protocol.send_request(client.protocol.connect())
+    for data in client.protocol.data_to_send():
+        server.protocol.receive_data(data)
+    server.process_events(0.0)
+    assert isinstance(server.request, Request)
+    server.protocol.send_response(server.protocol.accept(server.request))
+    server.protocol.send_text(b"hello")
+    client.protocol.receive_data(b"".join(server.protocol.data_to_send()))
+    client.process_events(0.0)
+    assert isinstance(client.response, Response)
+    assert client.received() == ["hello"]
+
+
+def test_pong_answers_who_waits_for_it(connection):
+    connection.ping(b"first", "A")
+    connection.now = 1.0
+    connection.ping(b"second", "B")
+    connection.now = 3.0
+    connection.receive((0x8A, b"second"))
+    assert connection.answered == [("A", 3.0), ("B", 2.0)]
+    assert connection.latency == 2.0
+
+
+def test_pongs_that_answer_nothing_change_nothing(connection):
+    connection.ping(b"ping", "A")
+    connection.now = 1.0
+    connection.receive((0x8A, b"pong"), (0x8A, b""))
+    assert connection.answered == []
+    assert connection.latency == 0.0
+    connection.receive((0x8A, b"ping"), (0x8A, b"ping"))
+    assert connection.answered == [("A", 1.0)]
+
+
+def test_nobody_waits_for_pongs_of_keepalive(connection, sent):
+    connection.start_keepalive(0.0)
+    assert connection.tick(20.0) is False
+    [(head, payload)] = sent(connection.protocol)
+    assert head == 0x89
+    connection.now = 20.5
+    connection.receive((0x8A, payload))
+    assert connection.answered == []
+    assert connection.latency == 0.5
+
+
+@pytest.mark.parametrize("data", [b"", b"data", None])
+def test_ping_is_sent_with_its_data(data, connection, sent):
+    connection.ping(data, "A")
+    [(head, payload)] = sent(connection.protocol)
+    assert head == 0x89
+    assert payload == data if data is not None else len(payload) == 4
+    connection.receive((0x8A, payload))
+    assert connection.answered == [("A", 0.0)]
+
+
+def test_ping_with_data_that_is_waited_for_is_not_sent(connection, sent):
+    connection.ping(b"ping", "A")
+    with pytest.raises(ConcurrencyError):
+        connection.ping(b"ping", "B")
+    assert sent(connection.protocol) == [(0x89, b"ping")]
+
+
+def test_nobody_waits_for_the_pong_of_a_ping_that_was_not_sent(connection):
+    with pytest.raises(ProtocolError):
+        connection.ping(bytes(126), "A")
+    connection.close()
+    connection.protocol.send_eof()
+    with pytest.raises(InvalidState):
+        connection.ping(b"ping", "B")
+    assert connection.lose_connection() == []
+
+
+def test_messages_are_received_while_closing_until_too_many_wait(side):
+    connection = Conversation(Protocol(side), max_queue=2)
+    connection.close()
+    connection.receive(*[(0x82, b"%d" % i) for i in range(10)], (0x8A, b"pong"))
+    assert connection.received() == [b"0", b"1", b"2"]
+    # There would be a gap.
+    connection.receive((0x82, b"last"))
+    assert connection.received() == []
+    connection.receive((0x88, b"\x03\xe8"))
+    assert connection.lose_connection() == []
+    assert connection.protocol.close_code == 1000
+
+
+def test_no_message_has_a_gap_when_too_many_wait_while_closing(side):
+    connection = Conversation(Protocol(side), max_queue=2)
+    connection.close()
+    connection.receive((0x82, b"0"), (0x82, b"1"), (0x02, b"a"), (0x00, b"b"))
+    assert connection.received() == [b"0", b"1"]
+    connection.receive((0x80, b"c"), (0x82, b"2"))
+    assert connection.received() == []
+
+
+def test_closing_drops_nothing_while_few_messages_wait(side):
+    connection = Conversation(Protocol(side), max_queue=2)
+    connection.close()
+    for i in range(10):
+        connection.receive((0x82, b"%d" % i))
+        assert connection.received() == [b"%d" % i]
+
+
+@pytest.mark.parametrize("end", [[], [(0x88, b"\x03\xe8")], [(0x83, b"")]])
+def test_all_messages_that_were_read_are_kept_unless_this_side_closes(end, side):
+    # The I/O layer pauses reading; what is in the chunk is there already.
+    connection = Conversation(Protocol(side), max_queue=2)
+    frames = [(0x82, b"%d" % i) for i in range(10)]
+    connection.receive_at_once(*frames, *end)
+    assert connection.received() == [b"%d" % i for i in range(10)]
+    assert (connection.protocol.state is State.OPEN) is (not end)
+
+
+# Closing and time
+
+
+def test_nothing_is_due_without_keepalive(side):
+    connection = Conversation(Protocol(side), ping_interval=None)
+    connection.start_keepalive(0.0)
+    assert connection.next_deadline(connection.now) is None
+
+
+def test_keepalive_starts_when_told(connection):
+    assert connection.next_deadline(connection.now) is None
+    connection.start_keepalive(100.0)
+    assert connection.next_deadline(connection.now) == 120.0
+
+
+def test_nothing_is_done_before_the_deadline(connection):
+    connection.start_keepalive(0.0)
+    assert connection.tick(19.0) is False
+    assert connection.protocol.data_to_send() == []
+    connection.close()
+    connection.protocol.data_to_send()
+    assert connection.next_deadline(connection.now) == 29.0
+    assert connection.tick(28.0) is False
+    assert connection.protocol.data_to_send() == []
+
+
+def test_peer_that_answers_no_ping_is_given_up(connection, sent):
+    connection.start_keepalive(0.0)
+    connection.tick(20.0)
+    sent(connection.protocol)
+    waiting = connection.next_deadline(connection.now)
+    assert waiting == 40.0
+    assert connection.tick(waiting) is False
+    assert sent(connection.protocol) == [
+        (0x88, b"\x03\xf3keepalive ping timeout"),
+        *eof_of_server(connection),
+    ]
+    # It may still answer with a close frame, or close the TCP connection.
+    assert connection.next_deadline(connection.now) == 50.0
+    assert connection.tick(50.0) is True
+    assert connection.lose_connection() == []
+    exc = connection.closed_exception()
+    assert type(exc) is ConnectionClosedError
+    assert exc.sent == Close(1011, "keepalive ping timeout")
+    assert isinstance(exc.__cause__, TimeoutError)
+    assert str(exc.__cause__) == "keepalive ping timed out"
+
+
+def test_peer_that_sends_anything_is_not_given_up(connection):
+    connection.start_keepalive(0.0)
+    connection.tick(20.0)
+    connection.receive((0x82, b""))
+    connection.tick(40.0)
+    assert connection.protocol.state is State.OPEN
+
+
+def test_keepalive_is_logged(side, caplog):
+    caplog.set_level(logging.DEBUG, "test")
+    connection = Conversation(Protocol(side, logger=logging.getLogger("test")))
+    connection.start_keepalive(0.0)
+    connection.tick(20.0)
+    connection.tick(40.0)
+    messages = [record.getMessage() for record in caplog.records]
+    assert messages[0].startswith("> PING ")
+    assert messages[1:3] == ["% sent keepalive ping", "- timed out waiting for keepalive pong"]
+
+
+@pytest.mark.parametrize("begun", ["by this side", "by the peer", "by a failure"])
+def test_closing_has_a_deadline_and_ends_keepalive(begun, connection):
+    connection.start_keepalive(0.0)
+    connection.now = 5.0
+    if begun == "by this side":
+        connection.close()
+    elif begun == "by the peer":
+        connection.receive((0x88, b""))
+    else:
+        connection.protocol.fail(1011)
+        connection.next_deadline(5.0)
+    assert connection.next_deadline(connection.now) == 15.0
+    # It doesn't move.
+    connection.next_deadline(8.0)
+    assert connection.next_deadline(connection.now) == 15.0
+    connection.protocol.data_to_send()
+    assert connection.tick(15.0) is True
+    assert connection.protocol.data_to_send() == []
+
+
+def test_open_connection_has_no_deadline_for_closing(connection):
+    connection.next_deadline(0.0)
+    assert connection.next_deadline(connection.now) is None
+
+
+def test_closing_has_no_deadline_if_so_wanted(side):
+    connection = Conversation(Protocol(side), close_timeout=None)
+    connection.start_keepalive(0.0)
+    connection.close()
+    assert connection.next_deadline(connection.now) is None
+    assert connection.tick(1000.0) is False
+    assert connection.protocol.state is State.CLOSING
+
+
+def test_closed_connection_has_a_deadline_until_it_is_lost(connection):
+    connection.protocol.receive_eof()
+    connection.next_deadline(5.0)
+    assert connection.next_deadline(connection.now) == 15.0
+    connection.lose_connection()
+    assert connection.next_deadline(connection.now) is None
+
+
+def test_refused_handshake_has_a_deadline():
+    connection = Conversation(ServerProtocol())
+    connection.protocol.receive_data(b"not HTTP\r\n")
+    connection.next_deadline(0.0)
+    assert connection.next_deadline(connection.now) == 10.0
+
+
+def test_timeout_while_closing_is_the_cause(connection):
+    connection.close()
+    assert connection.tick(10.0) is True
+    connection.lose_connection()
+    exc = connection.closed_exception()
+    assert isinstance(exc.__cause__, TimeoutError)
+    assert str(exc.__cause__) == "timed out while closing the connection"
+
+
+def test_pings_are_given_back_when_the_connection_is_lost(connection):
+    connection.ping(b"1", "A")
+    connection.ping(b"2", None)
+    connection.ping(b"3", "B")
+    assert connection.lose_connection() == ["A", "B"]
+    assert connection.lose_connection() == []
+
+
+def test_keepalive_stops_when_the_connection_is_lost(connection):
+    connection.start_keepalive(0.0)
+    connection.lose_connection()
+    assert connection.next_deadline(connection.now) is None
+
+
+def test_error_of_the_network_is_the_cause(connection):
+    error = ConnectionResetError("reset by peer")
+    connection.lose_connection(error)
+    exc = connection.closed_exception()
+    assert type(exc) is ConnectionClosedError
+    assert exc.__cause__ is error
+
+
+def test_end_of_the_stream_is_the_cause_without_an_error(connection):
+    connection.lose_connection()
+    assert type(connection.closed_exception().__cause__) is EOFError
+
+
+@pytest.mark.parametrize("begun", ["by this side", "by the peer"])
+def test_error_of_the_network_does_not_matter_after_a_closing_handshake(begun, connection):
+    if begun == "by this side":
+        connection.close()
+    connection.receive((0x88, b"\x03\xe8"))
+    connection.lose_connection(ConnectionResetError())
+    exc = connection.closed_exception()
+    assert type(exc) is ConnectionClosedOK
+    assert exc.__cause__ is None
+
+
+def test_error_of_the_network_matters_in_a_closing_handshake(connection):
+    connection.close()
+    error = ConnectionResetError()
+    connection.lose_connection(error)
+    assert connection.closed_exception().__cause__ is error
+
+
+def test_error_of_the_network_matters_when_the_close_frame_was_not_answered(connection):
+    connection.protocol.send_eof()
+    connection.receive((0x88, b"\x03\xe8"))
+    error = ConnectionResetError()
+    connection.lose_connection(error)
+    assert connection.closed_exception().__cause__ is error
+
+
+def test_mistake_of_the_peer_remains_the_cause(connection):
+    connection.receive((0x83, b""))
+    connection.tick(10.0)
+    connection.lose_connection(ConnectionResetError())
+    exc = connection.closed_exception()
+    assert isinstance(exc.__cause__, ProtocolError)
+
+
+def test_first_failure_remains_the_cause(connection):
+    connection.close()
+    connection.tick(10.0)
+    connection.lose_connection(ConnectionResetError())
+    assert isinstance(connection.closed_exception().__cause__, TimeoutError)
+
+
+def test_failure_says_more_than_the_end_of_the_stream(connection):
+    connection.receive_eof()
+    error = ConnectionResetError()
+    connection.lose_connection(error)
+    assert connection.closed_exception().__cause__ is error
+
+
+def test_failure_that_the_application_found_is_the_cause(connection, sent):
+    error = ValueError("not what was agreed on")
+    connection.fail(1008, "no", error)
+    assert sent(connection.protocol)[0] == (0x88, b"\x03\xf0no")
+    connection.lose_connection(ConnectionResetError())
+    assert connection.closed_exception().__cause__ is error
+
+
+def test_each_user_of_a_closed_connection_gets_an_exception_of_its_own(connection):
+    connection.lose_connection(ConnectionResetError())
+    assert connection.closed_exception() is not connection.closed_exception()
+
+
+# Sending
+
+
+@pytest.mark.parametrize(
+    "message, text, frame",
+    [
+        ("é", None, (0x81, b"\xc3\xa9")),
+        ("é", True, (0x81, b"\xc3\xa9")),
+        ("é", False, (0x82, b"\xc3\xa9")),
+        (b"a", None, (0x82, b"a")),
+        (b"a", True, (0x81, b"a")),
+        (b"a", False, (0x82, b"a")),
+        (bytearray(b"a"), None, (0x82, b"a")),
+        (memoryview(b"aXb")[::2], None, (0x82, b"ab")),
+        (memoryview(array.array("H", b"ab")), True, (0x81, b"ab")),
+        ("", None, (0x81, b"")),
+        (b"", None, (0x82, b"")),
+    ],
+)
+def test_kind_of_a_message_depends_on_its_type_unless_told(message, text, frame, connection, sent):
+    connection.send_message(message, text)
+    head, payload = frame
+    connection.send_fragment(message, text, first=True)
+    connection.send_fragment(message, text, first=False)
+    assert sent(connection.protocol) == [frame, (head & 0x0F, payload), (0x00, payload)]
+
+
+def test_closing_in_the_middle_of_a_message_fails_the_connection(connection, sent):
+    connection.send_fragment("a", None, first=True)
+    connection.close(1001, "bye")
+    assert sent(connection.protocol)[1] == (0x88, b"\x03\xf3close during fragmented message")
+
+
+def test_closing_again_does_nothing(connection, sent):
+    connection.close(1001, "bye")
+    connection.close(1000, "again")
+    assert sent(connection.protocol) == [(0x88, b"\x03\xe9bye")]
+
+
+# Reading
+
+
+def test_reading_pauses_while_enough_messages_wait(side):
+    connection = Conversation(Protocol(side), max_queue=2)
+    assert connection.wants_data(0.0)
+    connection.receive((0x82, b"0"), (0x82, b"1"))
+    assert connection.wants_data(0.0)
+    connection.receive((0x82, b"2"))
+    assert not connection.wants_data(0.0)
+    assert connection.received() == [b"0", b"1", b"2"]
+    assert connection.wants_data(0.0)
+
+
+def test_peer_is_not_given_up_while_reading_is_paused(side):
+    connection = Conversation(Protocol(side), max_queue=0)
+    connection.start_keepalive(0.0)
+    connection.receive((0x82, b"0"))
+    assert not connection.wants_data(0.0)
+    for now in (20.0, 40.0, 60.0):
+        connection.tick(now)
+        assert not connection.wants_data(now)
+    assert connection.protocol.state is State.OPEN
+    assert connection.received() == [b"0"]
+    assert connection.wants_data(70.0)
+    # The peer gets all of the timeout to answer.
+    connection.tick(89.0)
+    assert connection.protocol.state is State.OPEN
+    connection.tick(90.0)
+    assert connection.protocol.state is State.CLOSING
+
+
+def test_reading_goes_on_while_closing(side):
+    connection = Conversation(Protocol(side), max_queue=0)
+    connection.receive((0x82, b"0"))
+    assert not connection.wants_data(0.0)
+    connection.close()
+    assert connection.wants_data(0.0)
+
+
+# Opening handshake
+
+
+def test_handshaking_ends_with_the_part_of_the_peer():
+    client, server = (
+        Conversation(ClientProtocol(parse_uri("ws://localhost/"))),
+        Conversation(ServerProtocol()),
+    )
+    client.request = client.protocol.connect()
+    client.protocol.send_request(client.request)
+    assert client.handshaking()
+    assert server.handshaking()
+    server.receive_data(b"".join(client.protocol.data_to_send()), 0.0)
+    assert not server.handshaking()
+    server.response = server.protocol.accept(server.request)
+    server.protocol.send_response(server.response)
+    client.receive_data(b"".join(server.protocol.data_to_send()), 0.0)
+    assert not client.handshaking()
+
+
+@pytest.mark.parametrize("how", ["invalid", "lost"])
+def test_handshaking_ends_with_its_failure(how):
+    connection = Conversation(ServerProtocol())
+    if how == "invalid":
+        connection.receive_data(b"not HTTP\r\n", 0.0)
+    else:
+        connection.lose_connection()
+    assert not connection.handshaking()
+    connection.start_keepalive(0.0)
+    connection.tick(100.0)
+    assert connection.request is None
+
+
+# Keepalive pings that pile up
+
+
+def test_pings_of_keepalive_do_not_pile_up(connection, sent):
+    connection.start_keepalive(0.0)
+    connection.ping(b"ours", "A")
+    payloads = []
+    for now in (20.0, 40.0, 60.0):
+        connection.tick(now)
+        payloads += [payload for head, payload in sent(connection.protocol) if payload != b"ours"]
+        connection.receive((0x82, b""))
+    # The first two are forgotten; ours isn't.
+    connection.now = 61.0
+    connection.receive((0x8A, payloads[0]), (0x8A, payloads[1]))
+    assert connection.answered == []
+    assert connection.latency == 0.0
+    connection.receive((0x8A, payloads[2]))
+    assert connection.answered == [("A", 61.0)]
+    assert connection.latency == 1.0
+
+
+# Connections that were in vain
+
+
+@pytest.mark.parametrize(
+    "frames, in_vain",
+    [
+        ([], True),
+        ([(0x89, b"")], True),
+        ([(0x88, b"\x03\xe8")], True),
+        ([(0x83, b"")], True),
+        ([(0x82, b"")], False),
+        ([(0x82, b""), (0x88, b"\x03\xe8")], False),
+    ],
+)
+def test_connection_that_the_peer_ends_without_a_message_was_in_vain(frames, in_vain, connection):
+    assert not connection.ended_in_vain()
+    connection.receive(*frames)
+    connection.lose_connection()
+    assert connection.ended_in_vain() is in_vain
+
+
+def test_connection_that_this_side_closes_was_not_in_vain(connection):
+    connection.close()
+    connection.receive((0x88, b"\x03\xe8"))
+    connection.lose_connection()
+    assert not connection.ended_in_vain()
+
+
+# Watermarks
+
+
+@pytest.mark.parametrize(
+    "value, expected",
+    [
+        (None, (None, None)),
+        (16, (16, None)),
+        ((16, 4), (16, 4)),
+        ((16, None), (16, None)),
+        ((None, None), (None, None)),
+    ],
+)
+def test_watermarks_are_one_number_or_two(value, expected):
+    assert parse_watermarks(value) == expected
+
+
+def test_watermarks_decide_when_too_much_waits(side):
+    assert Conversation(Protocol(side), max_queue=(8, 3)).messages.low == 3
+    assert Conversation(Protocol(side), max_queue=8).messages.low == 2
+    with pytest.raises(ValueError, match="low must be at least 0"):
+        Conversation(Protocol(side), max_queue=(8, -1))

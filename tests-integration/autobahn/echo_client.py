@@ -1,0 +1,36 @@
+"""A client that sends every message back, for the Autobahn testsuite to attack.
+
+Usage: python echo_client.py URL AGENT
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
+
+# Cases in groups 9, 12 and 13 have messages of up to 16 MiB.
+MAX_SIZE = 2**25
+
+
+async def main() -> None:
+    """Run every case that the testsuite has, and have the reports written."""
+    url, agent = sys.argv[1:]
+    async with connect(f"{url}/getCaseCount") as websocket:
+        count = int(await websocket.recv(decode=True))
+    for case in range(1, count + 1):
+        uri = f"{url}/runCase?case={case}&agent={agent}"
+        async with connect(uri, max_size=MAX_SIZE) as websocket:
+            try:
+                async for message in websocket:
+                    await websocket.send(message)
+            except ConnectionClosed:
+                pass
+    async with connect(f"{url}/updateReports?agent={agent}"):
+        pass
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,570 @@
+"""A real browser: the demo in two windows, and what pages see of a server.
+
+Chromium is driven over the DevTools protocol, by our own client.
+"""
+
+import asyncio
+import base64
+import collections
+import contextlib
+import functools
+import itertools
+import json
+import os
+import queue
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import urllib.parse
+from pathlib import Path
+
+import pytest
+
+from websockets.asyncio.client import connect
+from websockets.asyncio.server import serve
+from websockets.exceptions import ConnectionClosed
+
+ROOT = Path(__file__).resolve().parents[1]
+REPORTS = ROOT / "reports"
+
+TIMEOUT = 20
+
+CHROMIUM = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"]
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--no-first-run",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--remote-debugging-port=0",
+]
+
+pytestmark = pytest.mark.slow
+
+
+# The browser
+
+
+@pytest.fixture(scope="module")
+def devtools(tmp_path_factory):
+    """Start Chromium; return the URI at which it takes commands."""
+    paths = filter(None, map(shutil.which, CHROMIUM))
+    path = next(paths, None)
+    if path is None:
+        pytest.skip(f"there is no browser on PATH: none of {', '.join(CHROMIUM)}")
+    profile = tmp_path_factory.mktemp("chromium")
+    process = subprocess.Popen(
+        [path, *FLAGS, f"--user-data-dir={profile}"],
+        stderr=subprocess.PIPE,
+        text=True,
+        # To be able to end its children, too.
+        start_new_session=True,
+    )
+    lines = queue.SimpleQueue()
+
+    def drain():
+        for line in process.stderr:
+            lines.put(line)
+        lines.put(None)
+
+    drainer = threading.Thread(target=drain)
+    drainer.start()
+    try:
+        printed = []
+        while True:
+            line = lines.get(timeout=60)
+            if line is None:
+                pytest.fail(f"{path} ended before it was ready: {''.join(printed)}")
+            printed.append(line)
+            if match := re.match(r"DevTools listening on (ws://\S+)", line):
+                break
+        yield match[1]
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        drainer.join()
+        process.stderr.close()
+
+
+class Browser:
+    """Sends commands to Chromium, and takes its answers and events."""
+
+    def __init__(self, websocket):
+        self.websocket = websocket
+        self.ids = itertools.count(1)
+        self.answers = {}
+        self.listeners = collections.defaultdict(list)
+
+    async def run(self):
+        """Pass on what Chromium says."""
+        try:
+            async for message in self.websocket:
+                content = json.loads(message)
+                if "id" in content:
+                    self.answers.pop(content["id"]).set_result(content)
+                else:
+                    for listener in self.listeners[content.get("sessionId"), content["method"]]:
+                        listener(content["params"])
+        finally:
+            for answer in self.answers.values():
+                answer.cancel()
+
+    async def command(self, method, session=None, **params):
+        """Run a command, and return its result."""
+        number = next(self.ids)
+        answer = self.answers[number] = asyncio.get_running_loop().create_future()
+        command = {"id": number, "method": method, "params": params}
+        if session is not None:
+            command["sessionId"] = session
+        await self.websocket.send(json.dumps(command))
+        async with asyncio.timeout(TIMEOUT):
+            content = await answer
+        assert "error" not in content, f"{method}: {content['error']}"
+        return content["result"]
+
+
+class Page:
+    """A window of the browser."""
+
+    def __init__(self, browser, session):
+        self.command = functools.partial(browser.command, session=session)
+        self.listeners = lambda method: browser.listeners[session, method]
+        self.complaints = []
+
+    async def open(self, url):
+        """Load a page."""
+        self.listeners("Log.entryAdded").append(self.note_log_entry)
+        self.listeners("Runtime.exceptionThrown").append(self.complaints.append)
+        loaded = asyncio.Event()
+        self.listeners("Page.loadEventFired").append(lambda _: loaded.set())
+        for domain in ("Log", "Page", "Runtime"):
+            await self.command(f"{domain}.enable")
+        await self.command("Page.navigate", url=url)
+        async with asyncio.timeout(TIMEOUT):
+            await loaded.wait()
+
+    def note_log_entry(self, params):
+        if params["entry"]["level"] == "error":
+            self.complaints.append(params["entry"]["text"])
+
+    async def evaluate(self, script):
+        """Run the body of an asynchronous JavaScript function; return what it returns."""
+        answer = await self.command(
+            "Runtime.evaluate",
+            expression=f"(async () => {{ {script} }})()",
+            awaitPromise=True,
+            returnByValue=True,
+            userGesture=True,
+        )
+        assert "exceptionDetails" not in answer, answer["exceptionDetails"]
+        return answer["result"].get("value")
+
+    async def wait_until(self, condition):
+        """Wait until a JavaScript expression about the page is true."""
+        await self.evaluate(f"""
+            await new Promise((resolve) => {{
+                const observer = new MutationObserver(check);
+                const everything = {{
+                    attributes: true, characterData: true, childList: true, subtree: true,
+                }};
+                observer.observe(document, everything);
+                check();
+                function check() {{
+                    if (!({condition})) return;
+                    observer.disconnect();
+                    resolve();
+                }}
+            }});
+        """)
+
+    async def text(self, selector):
+        """Return the text of each element that a selector matches, as it is shown."""
+        selector = json.dumps(selector)
+        return await self.evaluate(
+            f"return [...document.querySelectorAll({selector})].map((found) => found.innerText)"
+        )
+
+    async def type(self, selector, text):
+        """Type into a field, as a user does."""
+        selector = json.dumps(selector)
+        await self.evaluate(f"document.querySelector({selector}).focus()")
+        await self.evaluate(f"document.querySelector({selector}).select()")
+        await self.command("Input.insertText", text=text)
+
+    async def press_enter(self):
+        """Press the Enter key."""
+        key = {"key": "Enter", "code": "Enter", "windowsVirtualKeyCode": 13, "text": "\r"}
+        await self.command("Input.dispatchKeyEvent", type="keyDown", **key)
+        await self.command("Input.dispatchKeyEvent", type="keyUp", **key)
+
+    async def take_screenshot(self, path):
+        """Save what it looks like."""
+        still = {"name": "prefers-reduced-motion", "value": "reduce"}
+        await self.command("Emulation.setEmulatedMedia", features=[still])
+        answer = await self.command("Page.captureScreenshot", format="png")
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(base64.b64decode(answer["data"]))
+
+
+@pytest.fixture
+async def open_page(devtools):
+    """Return a function that opens a window of the browser, which has its own cookies and size."""
+    # A screenshot is one message.
+    async with connect(devtools, max_size=2**26, ping_interval=None, proxy=None) as websocket:
+        browser = Browser(websocket)
+        running = asyncio.create_task(browser.run())
+        context = await browser.command("Target.createBrowserContext")
+
+        async def open_page(url, width=800, height=600):
+            window = {"newWindow": True, "width": width, "height": height}
+            target = await browser.command(
+                "Target.createTarget", url="about:blank", **window, **context
+            )
+            attached = await browser.command("Target.attachToTarget", flatten=True, **target)
+            page = Page(browser, attached["sessionId"])
+            await page.open(url)
+            return page
+
+        yield open_page
+        await browser.command("Target.disposeBrowserContext", **context)
+    await running
+
+
+# The demo
+
+
+async def test_two_pages_of_the_demo_talk_to_each_other(demo, open_page, capsys):
+    _, address = demo
+    alice = await open_page(address, width=640, height=720)
+    await alice.wait_until("state.innerText === 'Connected'")
+    assert await alice.text("#messages") == [""]
+    bob = await open_page(address, width=640, height=720)
+    for page, name in [(alice, "Alice"), (bob, "Bob")]:
+        await page.type("#name", name)
+        await page.press_enter()
+        await page.wait_until(f"people.innerText.includes('{name}')")
+
+    conversation = [
+        (alice, "Alice", "Hello, is anybody there?"),
+        (bob, "Bob", "Yes! I can read you loud and clear."),
+        (alice, "Alice", "Good. And <b>this</b> isn't bold, I hope? <img src=x onerror=alert(1)>"),
+        (bob, "Bob", "It is exactly as you wrote it. Naïve café, привет, שלום!"),
+    ]
+    for number, (page, _, words) in enumerate(conversation, 1):
+        await page.type("#text", words)
+        await page.press_enter()
+        for reader in (alice, bob):
+            await reader.wait_until(f"messages.children.length === {number}")
+
+    for page, name in [(alice, "Alice"), (bob, "Bob")]:
+        assert await page.text(".text") == [words for _, _, words in conversation]
+        assert await page.text(".name") == ["Alice", "Bob", "Alice", "Bob"]
+        assert all(re.fullmatch(r"\d+:\d\d(\s[AP]M)?", time) for time in await page.text(".time"))
+        assert await page.text(".mine .name") == [name, name]
+        assert await page.text("#state") == ["Connected"]
+        assert await page.text("#people") == ["2 people in the room: Alice, Bob"]
+        assert await page.evaluate("return textField.value") == ""
+        await page.take_screenshot(REPORTS / f"demo-{name.lower()}.png")
+        # Its security policy is strict, and it keeps to it.
+        assert page.complaints == []
+    with capsys.disabled():
+        print(f"\nWhat the demo looks like: {REPORTS}/demo-alice.png, demo-bob.png")
+
+
+async def test_page_of_the_demo_shows_who_leaves(demo, open_page):
+    _, address = demo
+    stays, leaves = await open_page(address), await open_page(address)
+    await stays.wait_until("people.innerText.startsWith('2 people')")
+    await leaves.command("Page.close")
+    await stays.wait_until("people.innerText.startsWith('1 person')")
+    assert await stays.text("#state") == ["Connected"]
+
+
+async def test_page_of_the_demo_leaves_and_enters_with_its_visitor(demo, open_page):
+    _, address = demo
+    stays, moves = await open_page(address), await open_page(address)
+    await stays.wait_until("people.innerText.startsWith('2 people')")
+    await moves.command("Page.navigate", url="about:blank")
+    await stays.wait_until("people.innerText.startsWith('1 person')")
+    await moves.evaluate("history.back()")
+    await stays.wait_until("people.innerText.startsWith('2 people')")
+
+
+async def test_page_of_the_demo_reconnects_after_the_server_is_gone(demo, open_page):
+    process, address = demo
+    page = await open_page(address)
+    await page.wait_until("state.innerText === 'Connected'")
+    process.send_signal(signal.SIGINT)
+    await page.wait_until("state.innerText.startsWith('Disconnected; trying again')")
+    assert await page.text("#people") == [""]
+    assert await page.evaluate("return send.disabled")
+    async with asyncio.timeout(TIMEOUT):
+        await process.wait()
+    port = str(urllib.parse.urlsplit(address).port)
+    again = await asyncio.create_subprocess_exec(
+        *[sys.executable, str(ROOT / "examples" / "demo" / "server.py"), "--port", port],
+        stdout=subprocess.PIPE,
+    )
+    try:
+        await page.wait_until("state.innerText === 'Connected'")
+        await page.type("#text", "Back again")
+        await page.press_enter()
+        await page.wait_until("messages.innerText.includes('Back again')")
+    finally:
+        again.kill()
+        await again.communicate()
+
+
+async def test_demo_refuses_pages_from_elsewhere(demo, open_page):
+    _, address = demo
+    # The page is that of a server on another port.
+    async with serve_page() as elsewhere:
+        page = await open_page(elsewhere)
+        event = await page.evaluate(f"""
+            const socket = new WebSocket("{address.replace("http", "ws")}chat?name=Eve");
+            return await new Promise((resolve) => {{
+                socket.onopen = () => resolve("open");
+                socket.onclose = ({{ code, reason }}) => resolve([code, reason]);
+            }});
+        """)
+        assert event == [1006, ""]
+        (complaint,) = page.complaints
+        assert "403" in complaint
+
+
+async def test_demo_has_nothing_at_other_paths(demo, open_page):
+    _, address = demo
+    page = await open_page(f"{address}server.py")
+    assert await page.text("body") == ["There is nothing here.\n"]
+    assert await page.evaluate("return (await fetch('/index.html')).status") == 404
+
+
+# What a page sees of a server
+
+
+def serve_page(handler=None, **kwargs):
+    """Return a context manager that runs a server, and gives the address of its empty page."""
+
+    def process_request(connection, request):
+        if request.path == "/":
+            response = connection.respond(200, "<!doctype html><link rel=icon href=data:,>")
+            del response.headers["Content-Type"]
+            response.headers["Content-Type"] = "text/html"
+            return response
+        return None
+
+    @contextlib.asynccontextmanager
+    async def running():
+        server = serve(handler, "127.0.0.1", 0, process_request=process_request, **kwargs)
+        async with server as running:
+            yield f"http://127.0.0.1:{running.sockets[0].getsockname()[1]}/"
+
+    return running()
+
+
+async def echo(websocket):
+    async for message in websocket:
+        await websocket.send(message)
+
+
+# Sends a message, and returns what comes back.
+ROUND_TRIP = """
+    const socket = new WebSocket(new URL("/chat", location.href.replace("http", "ws")));
+    socket.binaryType = "arraybuffer";
+    const answer = new Promise((resolve, reject) => {
+        socket.onopen = () => socket.send(message);
+        socket.onmessage = ({ data }) => resolve(data);
+        socket.onclose = ({ code }) => reject(new Error(`closed with code ${code}`));
+    });
+"""
+
+
+@pytest.mark.parametrize("text", ["", "hello", "naïve café — 你好 👋🏽\n\0"])
+async def test_text_from_a_page_comes_back(open_page, text):
+    async with serve_page(echo) as address:
+        page = await open_page(address)
+        answer = await page.evaluate(
+            f"const message = {json.dumps(text)}; {ROUND_TRIP} return await answer;"
+        )
+        assert answer == text
+
+
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 65535, 65536])
+async def test_bytes_from_a_page_come_back(open_page, size):
+    async with serve_page(echo) as address:
+        page = await open_page(address)
+        script = f"""
+            const message = new Uint8Array({size}).map((_, i) => i * 7);
+            {ROUND_TRIP}
+            return [...new Uint8Array(await answer)];
+        """
+        assert await page.evaluate(script) == [i * 7 % 256 for i in range(size)]
+
+
+@pytest.mark.parametrize("compression", ["deflate", None])
+async def test_large_message_from_a_page_comes_back(open_page, compression):
+    size = 5 * 2**20
+    received = []
+
+    async def note_and_echo(websocket):
+        message = await websocket.recv()
+        received.append(len(message))
+        await websocket.send(message)
+
+    async with serve_page(note_and_echo, max_size=size, compression=compression) as address:
+        page = await open_page(address)
+        script = f"""
+            const message = new Uint8Array({size});
+            for (let i = 0; i < message.length; i += 65536)
+                crypto.getRandomValues(message.subarray(i, i + 32768));
+            {ROUND_TRIP}
+            const bytes = new Uint8Array(await answer);
+            return bytes.length === message.length && bytes.every((byte, i) => byte === message[i]);
+        """
+        assert await page.evaluate(script) is True
+    assert received == [size]
+
+
+async def test_message_in_fragments_reaches_a_page_as_one(open_page):
+    async def speak(websocket):
+        await websocket.send(["frag", "ment", "", "ed — é"])
+
+    async with serve_page(speak) as address:
+        page = await open_page(address)
+        answer = await page.evaluate(f"const message = ''; {ROUND_TRIP} return await answer;")
+        assert answer == "fragmented — é"
+
+
+@pytest.mark.parametrize("compression, extension", [("deflate", "permessage-deflate"), (None, "")])
+async def test_page_and_server_agree_on_compression(open_page, compression, extension):
+    responses = []
+
+    async def note(websocket):
+        responses.append(websocket.response.headers.get("Sec-WebSocket-Extensions", ""))
+        await echo(websocket)
+
+    async with serve_page(note, compression=compression) as address:
+        page = await open_page(address)
+        script = f"const message = ''; {ROUND_TRIP} await answer; return socket.extensions;"
+        seen = await page.evaluate(script)
+    assert seen.partition(";")[0] == extension
+    assert responses[0].partition(";")[0] == extension
+
+
+async def test_page_and_server_agree_on_a_subprotocol(open_page):
+    async def speak(websocket):
+        await websocket.send(websocket.subprotocol)
+
+    async with serve_page(speak, subprotocols=["superchat", "chat"]) as address:
+        page = await open_page(address)
+        script = """
+            const url = new URL("/chat", location.href.replace("http", "ws"));
+            const socket = new WebSocket(url, ["talk", "chat", "superchat"]);
+            const { data } = await new Promise((resolve) => socket.onmessage = resolve);
+            return [data, socket.protocol];
+        """
+        assert await page.evaluate(script) == ["superchat", "superchat"]
+
+
+# Waits for the end of a connection, and returns what the page is told about it.
+END = """
+    const { code, reason, wasClean } = await new Promise((resolve) => socket.onclose = resolve);
+    return [code, reason, wasClean];
+"""
+
+
+@pytest.mark.parametrize(
+    "code, reason", [(1000, ""), (1001, "bye"), (1011, "oops"), (4999, "adieu — ça va 👋" * 5)]
+)
+async def test_page_sees_why_the_server_closes(open_page, code, reason):
+    async def leave(websocket):
+        await websocket.close(code, reason)
+
+    async with serve_page(leave) as address:
+        page = await open_page(address)
+        script = f"""
+            const socket = new WebSocket(new URL("/chat", location.href.replace("http", "ws")));
+            {END}
+        """
+        assert await page.evaluate(script) == [code, reason, True]
+
+
+async def test_page_sees_that_its_message_is_too_big(open_page):
+    async with serve_page(echo, max_size=1000) as address:
+        page = await open_page(address)
+        script = f"""
+            const socket = new WebSocket(new URL("/chat", location.href.replace("http", "ws")));
+            socket.onopen = () => socket.send("x".repeat(2000));
+            {END}
+        """
+        code, _, was_clean = await page.evaluate(script)
+        assert (code, was_clean) == (1009, True)
+
+
+@pytest.mark.parametrize(
+    "arguments, code, reason",
+    [("", 1005, ""), ("1000", 1000, ""), ("3000, 'farewell — 👋'", 3000, "farewell — 👋")],
+)
+async def test_server_sees_why_a_page_closes(open_page, arguments, code, reason):
+    closed = asyncio.get_running_loop().create_future()
+
+    async def wait(websocket):
+        with contextlib.suppress(ConnectionClosed):
+            await websocket.recv()
+        closed.set_result((websocket.close_code, websocket.close_reason))
+
+    async with serve_page(wait) as address:
+        page = await open_page(address)
+        script = f"""
+            const socket = new WebSocket(new URL("/chat", location.href.replace("http", "ws")));
+            socket.onopen = () => socket.close({arguments});
+            {END}
+        """
+        assert await page.evaluate(script) == [code, reason, True]
+        async with asyncio.timeout(TIMEOUT):
+            assert await closed == (code, reason)
+
+
+async def test_server_sees_a_page_go_away(open_page):
+    opened = asyncio.get_running_loop().create_future()
+    closed = asyncio.get_running_loop().create_future()
+
+    async def wait(websocket):
+        opened.set_result(None)
+        await websocket.wait_closed()
+        closed.set_result(websocket.close_code)
+
+    async with serve_page(wait) as address:
+        page = await open_page(address)
+        await page.evaluate("""
+            window.socket = new WebSocket(new URL("/chat", location.href.replace("http", "ws")));
+        """)
+        async with asyncio.timeout(TIMEOUT):
+            await opened
+            await page.command("Page.close")
+            assert await closed == 1001
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+async def test_server_checks_the_origin_of_a_page(open_page, allowed):
+    async with serve_page() as page_address:
+        origins = [page_address.rstrip("/") if allowed else "http://example.com"]
+        async with serve(echo, "127.0.0.1", 0, origins=origins) as server:
+            port = server.sockets[0].getsockname()[1]
+            page = await open_page(page_address)
+            script = f"""
+                const socket = new WebSocket("ws://127.0.0.1:{port}/");
+                socket.onopen = () => socket.close(1000);
+                {END}
+            """
+            assert await page.evaluate(script) == (
+                [1000, "", True] if allowed else [1006, "", False]
+            )

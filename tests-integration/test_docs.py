@@ -1,0 +1,303 @@
+"""What the documentation and the READMEs say is so: code runs, numbers and names are those of the
+code.
+"""
+
+import ast
+import importlib
+import importlib.metadata
+import importlib.util
+import inspect
+import os
+import pkgutil
+import re
+import socket
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+import websockets
+import ws_asyncio
+import ws_auth
+import ws_protocol
+from websockets.asyncio.client import connect
+from websockets.asyncio.server import serve
+from ws_protocol import limits
+from ws_protocol.state import TRANSITIONS, State, Transition
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCS = ROOT / "docs"
+EXAMPLES = ROOT / "examples"
+READMES = [ROOT / "README.md", *sorted(ROOT.glob("packages/*/README.md"))]
+PAGES = sorted(path for path in DOCS.rglob("*.rst") if "_build" not in path.parts)
+
+# How a block of Python begins, and what its lines begin with.
+MARKDOWN_BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+RST_BLOCK = re.compile(r"^\.\. code-block:: python\n((?:   .*\n|\n)+)", re.MULTILINE)
+INCLUDE = re.compile(r"^\.\. (?:literal)?include:: (\S+)$", re.MULTILINE)
+
+
+def read(path):
+    """Return the text of a file."""
+    return path.read_text(encoding="utf-8")
+
+
+def find_blocks():
+    """Return every block of Python that isn't a program in examples/, which has its own test."""
+    programs = {read(path).strip() for path in EXAMPLES.rglob("*.py")}
+    found = []
+    for path in [*READMES, *PAGES]:
+        pattern = MARKDOWN_BLOCK if path.suffix == ".md" else RST_BLOCK
+        for match in pattern.finditer(read(path)):
+            code = textwrap.dedent(match.group(1)).strip()
+            if code not in programs:
+                line = read(path).count("\n", 0, match.start()) + 1
+                found.append(pytest.param(code, id=f"{path.relative_to(ROOT)}:{line}"))
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("code", find_blocks())
+def test_block_of_code_runs_and_prints_what_its_comments_say(code, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    program = tmp_path / "program.py"
+    program.write_text(code.replace("8765", str(port)), encoding="utf-8")
+    result = subprocess.run(
+        [sys.executable, "-W", "error", program],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=30,
+        cwd=tmp_path,
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    comments = re.findall(r"^ *# (.*)$", code, re.MULTILINE)
+    assert result.stdout
+    assert [line for line in result.stdout.splitlines() if line not in comments] == []
+
+
+def test_blocks_of_code_are_found():
+    assert len(find_blocks()) >= 4
+
+
+def test_pages_include_programs_that_are_tested():
+    included = {
+        (path.parent / name).resolve() for path in PAGES for name in INCLUDE.findall(read(path))
+    }
+    assert included
+    assert [path for path in included if not path.is_file()] == []
+    assert [path for path in included if not path.is_relative_to(EXAMPLES)] == []
+
+
+def test_links_in_readmes_lead_somewhere():
+    files = [*READMES, ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md"]
+    links = {
+        path: [link for link in re.findall(r"\]\(([^)]+)\)", read(path)) if "://" not in link]
+        for path in files
+    }
+    assert links[ROOT / "README.md"]
+    assert [
+        (path, link)
+        for path in files
+        for link in links[path]
+        if not (path.parent / link).resolve().exists()
+    ] == []
+
+
+def test_commands_of_nox_name_sessions_that_exist():
+    noxfile = ast.parse(read(ROOT / "noxfile.py"))
+    sessions = {node.name for node in noxfile.body if isinstance(node, ast.FunctionDef)}
+    for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]:
+        named = re.findall(r"(?:nox|noxfile\.py) -s \"?([a-z]+)", read(path))
+        assert named
+        assert set(named) <= sessions
+
+
+@pytest.mark.parametrize(
+    "package", ["ws-protocol", "ws-auth", "ws-asyncio", "ws-legacy", "websockets"]
+)
+def test_changelog_tells_of_the_version_that_is_next(package):
+    version = importlib.metadata.version(package)
+    assert f"\n## {version}\n" in read(ROOT / "packages" / package / "CHANGELOG.md")
+
+
+# Limits
+
+
+def read_rows(path):
+    """Return the rows of the tables of a page, as lists of cells."""
+    rows = []
+    for block in re.findall(r"^   \* - (.*?)(?=^   \* - |^\S)", read(path) + ".", re.M | re.S):
+        cells = re.split(r"^     -(?: |$)", block, flags=re.MULTILINE)
+        rows.append([" ".join(cell.split()) for cell in cells])
+    return rows
+
+
+def read_limits():
+    """Return the rows of the page about limits, by name."""
+    rows = read_rows(DOCS / "reference" / "limits.rst")
+    return {row[0].strip("`"): row[1:] for row in rows if row[0].startswith("``")}
+
+
+def read_number(text):
+    """Return a number of the page about limits."""
+    return float(text.replace(",", ""))
+
+
+def test_page_lists_every_constant_with_its_number():
+    numbers = {
+        name: read_number(cells[0]) for name, cells in read_limits().items() if name.isupper()
+    }
+    assert numbers == {name: getattr(limits, name) for name in limits.__all__}
+
+
+def test_page_lists_arguments_with_their_defaults():
+    names = [name for name in read_limits() if not name.isupper()]
+    assert len(names) >= 7
+    for function in [connect, serve]:
+        parameters = inspect.signature(function).parameters
+        for name in names:
+            assert read_number(read_limits()[name][0]) == parameters[name].default
+
+
+def test_page_says_which_constants_environment_variables_set():
+    names = [name for name, cells in read_limits().items() if cells[-1] == "yes"]
+    # Neither fewer nor more than there are.
+    variables = re.findall(r'"WEBSOCKETS_([A-Z_]+)"', inspect.getsource(limits))
+    assert sorted(names) == sorted(variables)
+    program = "from ws_protocol import limits\n" + "".join(
+        f"assert limits.{name} == 7, {name!r}\n" for name in names
+    )
+    environment = {f"WEBSOCKETS_{name}": "7" for name in names}
+    subprocess.run([sys.executable, "-c", program], env=os.environ | environment, check=True)
+
+
+# Names
+
+
+def find_modules(package):
+    """Return the names of the public modules of a package."""
+    return [
+        module.name
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
+        if not any(part.startswith("_") for part in module.name.split("."))
+    ]
+
+
+@pytest.mark.parametrize("package", [ws_protocol, ws_auth, ws_asyncio], ids=lambda p: p.__name__)
+def test_reference_has_a_page_for_every_module(package):
+    directory = DOCS / "reference" / package.__name__.replace("_", "-")
+    pages = {path.stem for path in directory.glob("*.rst")} - {"index"}
+    modules = find_modules(package)
+    assert pages == {module.partition(".")[2] for module in modules}
+    index = read(directory / "index.rst")
+    assert [module for module in modules if f":mod:`{module}`" not in index] == []
+
+
+@pytest.mark.parametrize("package", [ws_protocol, ws_auth, ws_asyncio], ids=lambda p: p.__name__)
+def test_reference_has_every_name_of_every_module(package):
+    directory = DOCS / "reference" / package.__name__.replace("_", "-")
+    missing = []
+    for module in find_modules(package):
+        page = read(directory / f"{module.partition('.')[2]}.rst")
+        names = set(importlib.import_module(module).__all__)
+        if f".. automodule:: {module}\n   :members:\n" in page:
+            # All but those that it is told to leave out, and that stand somewhere else.
+            names &= set(re.findall(r"\w+", "".join(re.findall(r":exclude-members: (.*)", page))))
+        pages = "".join(read(path) for path in directory.glob("*.rst"))
+        missing += [
+            f"{module}.{name}"
+            for name in names
+            if not re.search(rf"auto\w+:: \w+(\.\w+)*\.{name}$", pages, re.MULTILINE)
+            and module != "ws_protocol.extensions"  # names of ws_protocol.extensions.base
+        ]
+    assert missing == []
+
+
+def test_page_about_exceptions_lists_every_exception_once():
+    exceptions = importlib.import_module("ws_protocol.exceptions")
+    rows = [row for row in read_rows(DOCS / "reference" / "exceptions.rst") if len(row) == 3]
+    listed = [re.sub(r":exc:`~ws_protocol\.[a-z]+\.([A-Za-z]+)`", r"\1", row[0]) for row in rows]
+    assert sorted(listed) == sorted(["Exception", *exceptions.__all__, "MultipleValuesError"])
+
+
+def test_page_about_websockets_lists_import_paths_that_work():
+    rows = read_rows(DOCS / "reference" / "websockets" / "index.rst")
+    assert len(rows) > 10
+    for alias, target in rows[1:]:
+        module = importlib.import_module(alias.strip("`"))
+        origin = importlib.import_module(re.sub(r":mod:`(.*)`", r"\1", target))
+        assert module.__all__
+        for name in module.__all__:
+            assert getattr(module, name) is getattr(origin, name)
+
+
+# Tables that are made from the code
+
+
+@pytest.fixture(scope="module")
+def tables():
+    """The module that makes them."""
+    spec = importlib.util.spec_from_file_location("tables", DOCS / "_ext" / "tables.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_table_has_a_header_and_rows(tables):
+    assert tables.build_table(["a", "b"], [["1", "2"], ["3", ""]]) == (
+        ".. list-table::\n"
+        "   :header-rows: 1\n"
+        "\n"
+        "   * - a\n"
+        "     - b\n"
+        "   * - 1\n"
+        "     - 2\n"
+        "   * - 3\n"
+        "     -\n"
+    )
+
+
+def test_table_of_transitions_tells_where_each_leads(tables):
+    table = tables.build_transitions(
+        {
+            (State.OPEN, Transition.CLOSE_SENT): State.CLOSING,
+            (State.CLOSING, Transition.CLOSE_SENT): State.CLOSING,
+            (State.CLOSING, Transition.EOF_RECEIVED): State.CLOSED,
+        }
+    )
+    assert table == tables.build_table(
+        ["", "in ``OPEN``", "in ``CLOSING``", "in ``CLOSED``"],
+        [
+            ["close frame sent", "→ ``CLOSING``", "stays", ""],
+            ["end of stream received", "", "→ ``CLOSED``", ""],
+        ],
+    )
+
+
+def test_table_of_transitions_has_all_states_and_transitions(tables):
+    table = tables.build_transitions(TRANSITIONS)
+    assert all(f"in ``{state.name}``" in table for state in State)
+    assert all(f"* - {transition.value}\n" in table for transition in Transition)
+    assert table.count("→") + table.count("stays") == len(TRANSITIONS)
+
+
+def test_table_of_aliases_has_all_names(tables):
+    table = tables.build_aliases(websockets)
+    names = re.findall(r"``(\w+)``", table)
+    assert sorted(names) == sorted(websockets.__all__)
+    assert ":mod:`ws_protocol.exceptions`" in table
+
+
+def test_table_of_aliases_finds_where_every_name_is_defined(tables):
+    for name in websockets.__all__:
+        module = importlib.import_module(tables.find_module(websockets, name))
+        assert getattr(module, name) is getattr(websockets, name)
+
+
+def test_table_of_aliases_refuses_a_name_from_nowhere(tables):
+    with pytest.raises(LookupError, match=r"os\.path isn't defined in any module that is known"):
+        tables.find_module(os, "path")

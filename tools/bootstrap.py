@@ -1,0 +1,34 @@
+"""Run nox on a machine that has nothing but Python with pip and venv.
+
+``python noxfile.py ARGUMENTS`` does, first installing nox into a virtual environment below
+``.nox/``. Whoever has nox may call it directly.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+ENVIRONMENT = ROOT / ".nox" / "bootstrap"
+REQUIREMENT = "nox>=2025.2.9,<2027"
+
+
+def main(arguments: list[str]) -> int:
+    """Run nox with arguments; return its exit status."""
+    if sys.version_info < (3, 11):  # noqa: UP036  # the one file that older versions may run
+        print("Python 3.11 or later is needed, this is", sys.version.split()[0], file=sys.stderr)
+        return 2
+    python = ENVIRONMENT / ("Scripts" if os.name == "nt" else "bin") / "python"
+    complete = ENVIRONMENT / "complete"
+    if not complete.exists():
+        print(f"Installing nox into {ENVIRONMENT.relative_to(ROOT)} ...", flush=True)
+        venv.create(ENVIRONMENT, clear=True, with_pip=True)
+        pip = [str(python), "-m", "pip", "--disable-pip-version-check", "--quiet"]
+        subprocess.run([*pip, "install", REQUIREMENT], check=True)
+        complete.touch()
+    nox = [str(python), "-m", "nox", "--noxfile", str(ROOT / "noxfile.py"), *arguments]
+    return subprocess.run(nox, check=False).returncode
