@@ -145,6 +145,8 @@ def lint(session: nox.Session) -> None:
     # Type checkers of users see the installed packages.
     session.chdir(session.create_tmp())
     for package in PACKAGES:
+        if package == "ws-legacy":
+            continue  # it has no names yet, of which pyright could tell the types
         import_name = package.replace("-", "_")
         session.run("pyright", "--ignoreexternal", "--verifytypes", import_name, silent=True)
 

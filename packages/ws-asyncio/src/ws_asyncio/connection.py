@@ -464,11 +464,6 @@ class Connection(BaseConnection[asyncio.Future[float]], asyncio.Protocol):
         """Wait for the peer's part of the opening handshake, or for its failure."""
         await self._handshaking
 
-    def _answer_waiter(self, waiter: asyncio.Future[float], latency: float) -> None:
-        # Not if whoever waited has cancelled it.
-        if not waiter.done():
-            waiter.set_result(latency)
-
     # Sending
 
     async def _wait_to_write(self) -> None:
