@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,12 @@ import pytest
 DEMO = Path(__file__).resolve().parents[1] / "examples" / "demo" / "server.py"
 
 
+def heed_interrupts():
+    """Let a child process be interrupted, even where this one ignores that: in the background of a
+    shell, for example."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.fixture
 async def demo():
     """Start the demo; yield its process and its address."""
@@ -19,6 +26,7 @@ async def demo():
         *[sys.executable, "-W", "error", str(DEMO), "--port", "0"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        preexec_fn=heed_interrupts,
     )
     try:
         async with asyncio.timeout(20):
