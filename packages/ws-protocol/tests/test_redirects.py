@@ -249,6 +249,23 @@ def test_names_of_credentials_are_case_insensitive(name):
     assert redirect.allowed_headers({name: "secret", "Date": "today"}) == Headers(Date="today")
 
 
+@pytest.mark.parametrize("name", ["Host", "host", "HOST"])
+@pytest.mark.parametrize(
+    "uri, location, sent",
+    [
+        ("ws://a/", "/b", True),
+        ("ws://a/", "ws://a:80/", True),
+        ("ws://a/", "ws://b/", False),
+        ("ws://a/", "ws://a:81/", False),
+        ("ws://a/", "wss://a/", False),
+    ],
+)
+def test_host_is_only_sent_to_the_origin_that_it_was_meant_for(name, uri, location, sent):
+    allowed = follow(uri, location).allowed_headers({name: "virtual", "Date": "today"})
+    assert allowed.get_all("Host") == (["virtual"] if sent else [])
+    assert allowed["Date"] == "today"
+
+
 @pytest.mark.parametrize("location", ["/b", "ws://b/"])
 def test_no_headers_are_allowed_when_there_are_none(location):
     redirect = follow("ws://a/", location)

@@ -1,6 +1,8 @@
+import gc
 import http
 import logging
 import re
+import weakref
 
 import pytest
 from hypothesis import given, settings
@@ -481,6 +483,32 @@ def test_connection_that_was_refused_is_freed_without_the_garbage_collector(requ
         return server
 
     assert freed(make)
+
+
+def test_refused_server_is_freed_before_its_request():
+    server = ServerProtocol()
+    server.receive_data(wire_of(request_with(method="POST")))
+    [request] = server.events_received()
+    server.send_response(server.accept(request))
+    references = [weakref.ref(item) for item in (server, request, server.handshake_exc)]
+    gc.disable()
+    try:
+        del server
+        with pytest.warns(DeprecationWarning, match="Request.exception"):
+            assert request.exception is None
+        del request
+        assert [reference() for reference in references] == [None] * 3
+    finally:
+        gc.enable()
+
+
+def test_request_that_was_accepted_has_no_exception():
+    server = ServerProtocol()
+    server.receive_data(wire_of(request_with()))
+    [request] = server.events_received()
+    server.send_response(server.accept(request))
+    with pytest.warns(DeprecationWarning, match="Request.exception"):
+        assert request.exception is None
 
 
 def test_browser_is_told_what_is_needed():

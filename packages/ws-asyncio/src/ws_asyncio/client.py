@@ -36,40 +36,10 @@ class ClientConnection(Connection):
     manager that closes it: with code 1000 (OK) on a normal exit, with 1011 (internal error) when
     there is an exception.
 
-    Args:
-        protocol: The protocol.
-        ping_interval: Seconds between keepalive pings; :obj:`None` for no keepalive.
-        ping_timeout: Seconds to wait for an answer to a ping; :obj:`None` to wait for ever.
-        close_timeout: Seconds to wait for the connection to close, once it should; :obj:`None` to
-            wait for ever.
-        max_queue: How many frames may wait to be received before no more are read from the
-            network; :obj:`None` for no limit. A pair sets that number, and the one at which
-            reading continues, by default a quarter of it.
-        write_limit: How many bytes may wait to be sent before :meth:`send` waits. A pair sets that
-            number, and the one at which it continues, by default a quarter of it.
-
+    It has the arguments of :class:`~ws_asyncio.connection.Connection`.
     """
 
     protocol: ClientProtocol
-
-    def __init__(
-        self,
-        protocol: ClientProtocol,
-        *,
-        ping_interval: float | None = 20,
-        ping_timeout: float | None = 20,
-        close_timeout: float | None = 10,
-        max_queue: int | tuple[int | None, int | None] | None = 16,
-        write_limit: int | tuple[int, int | None] = 2**15,
-    ) -> None:
-        super().__init__(
-            protocol,
-            ping_interval=ping_interval,
-            ping_timeout=ping_timeout,
-            close_timeout=close_timeout,
-            max_queue=max_queue,
-            write_limit=write_limit,
-        )
 
     async def handshake(
         self,
