@@ -12,8 +12,10 @@ import shutil
 import signal
 import socket
 import ssl
+import struct
 import subprocess
 import sys
+import threading
 import venv
 from pathlib import Path
 
@@ -662,6 +664,39 @@ def test_server_keeps_few_pongs_for_a_client_that_reads_nothing(server):
     assert len(pongs) < pings / 10
 
 
+def test_server_receives_a_message_that_comes_with_the_request(server):
+    protocol = ClientProtocol(parse_uri(server.uri))
+    protocol.send_request(protocol.connect())
+    request = b"".join(protocol.data_to_send())
+    message = Frame(Opcode.TEXT, b"hello")
+    with socket.create_connection(("127.0.0.1", server.port), TIMEOUT) as client:
+        client.sendall(request + message.serialize(mask=True))
+        events = []
+        while len(events) < 2:
+            protocol.receive_data(client.recv(2**16))
+            events += protocol.events_received()
+    assert events[1] == message
+
+
+def test_server_notices_that_a_client_is_gone_for_which_it_waits(start_server):
+    server = start_server()
+    with RawClient(server.uri, receive_buffer=4096) as client:
+        # It reads nothing, so that the server waits to send, and then reads no more.
+        for _ in range(400):
+            client.protocol.send_binary(bytes(100_000))
+        client.socket.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            client.flush()
+        # Its system doesn't say goodbye.
+        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    killer = threading.Timer(TIMEOUT, server.process.kill)
+    killer.start()
+    line = server.process.stderr.readline()
+    killer.cancel()
+    assert "connection closed: no close frame received or sent" in line
+    server.stop()
+
+
 def test_server_gives_up_a_client_that_answers_no_pings(start_server):
     server = start_server(
         *["--ping-interval", "0.1", "--ping-timeout", "0.1", "--close-timeout", "0.1"]
@@ -696,6 +731,35 @@ def test_server_that_is_stopped_waits_for_nobody_who_doesnt_answer(start_server)
         server.stop()
         (close,) = silent.read_to_the_end()
     assert close.data == CloseCode.GOING_AWAY.to_bytes(2, "big")
+
+
+def test_server_that_is_stopped_waits_for_nobody_who_never_stops_sending(start_server):
+    def send():
+        with contextlib.suppress(OSError):
+            while True:
+                client.socket.sendall(messages)
+
+    def receive():
+        with contextlib.suppress(OSError):
+            while client.socket.recv(2**20):
+                busy.set()
+
+    server = start_server("--close-timeout", "0.2")
+    busy = threading.Event()
+    with RawClient(server.uri) as client:
+        for _ in range(20_000):
+            client.protocol.send_text(b"hello")
+        messages = b"".join(client.protocol.data_to_send())
+        threads = [threading.Thread(target=function) for function in (send, receive)]
+        for thread in threads:
+            thread.start()
+        try:
+            assert busy.wait(TIMEOUT)
+            server.stop()
+        finally:
+            server.process.kill()
+            for thread in threads:
+                thread.join()
 
 
 async def test_server_serves_with_tls(start_server, certificates, client_context):

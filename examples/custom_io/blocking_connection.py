@@ -56,7 +56,6 @@ class Connection:
         self._unsent = bytearray()
         self._eof_unsent = False
         self._eof_received = False
-        self._lost = False
         # Not select(), which has no room for sockets past the 1024th.
         self._selector = selectors.DefaultSelector()
         self._selector.register(sock, selectors.EVENT_READ)
@@ -114,7 +113,7 @@ class Connection:
         until = None if timeout is None else time.monotonic() + timeout
         # It also joins fragments as they arrive, and so makes room for more of them.
         while (message := self.session.messages.get_message()) is None:
-            if self._lost:
+            if self.session.lost:
                 raise self.session.closed_exception()
             self._step(until)
         return message
@@ -133,7 +132,7 @@ class Connection:
         if self.session.protocol.state is State.OPEN:
             self.session.send_message(message)
             self._flush()
-            if not self._lost:
+            if not self.session.lost:
                 return
         self._wait_closed()
         raise self.session.closed_exception()
@@ -180,7 +179,7 @@ class Connection:
             self._step()
 
     def _wait_closed(self) -> None:
-        while not self._lost:
+        while not self.session.lost:
             self._step()
 
     def _wait(self, reading: bool, timeouts: list[float]) -> None:
@@ -216,7 +215,7 @@ class Connection:
 
     def _send(self) -> None:
         """Send what can be sent without waiting."""
-        if self._lost:
+        if self.session.lost:
             return
         try:
             while self._unsent or self._take_data():
@@ -260,8 +259,7 @@ class Connection:
 
     def _lose(self, exc: OSError | None = None) -> None:
         """Close the socket, whatever is still to be sent or received."""
-        if not self._lost:
-            self._lost = True
+        if not self.session.lost:
             self._unsent.clear()
             self._selector.close()
             self.sock.close()

@@ -39,9 +39,8 @@ class Connection:
         # Whether the protocol may have something to send, or some of it is being sent. A client has
         # its request.
         self._unsent = True
-        # Why bytes can't be moved any more, and whether the connection is lost.
+        # Why bytes can't be moved any more.
         self._error: trio.BrokenResourceError | None = None
-        self._lost = False
         self._cancel_scope = trio.CancelScope()
 
     @contextlib.asynccontextmanager
@@ -112,7 +111,7 @@ class Connection:
                 self._notify()
             if message is not None:
                 return message
-            if self._lost:
+            if self.session.lost:
                 raise self.session.closed_exception()
             await self._changed.wait()
 
@@ -128,7 +127,7 @@ class Connection:
         await trio.lowlevel.checkpoint()
         await self._wait_until(lambda: not self._unsent or self._is_closing())
         if self._is_closing():
-            await self._wait_until(lambda: self._lost)
+            await self._wait_until(lambda: self.session.lost)
             raise self.session.closed_exception()
         self.session.send_message(message)
         self._flush()
@@ -144,7 +143,7 @@ class Connection:
             self._cancel_scope.cancel()
         self.session.close(code, reason)
         self._flush()
-        await self._wait_until(lambda: self._lost)
+        await self._wait_until(lambda: self.session.lost)
 
     def _is_closing(self) -> bool:
         return self.session.protocol.state is not State.OPEN or self._error is not None
@@ -180,7 +179,6 @@ class Connection:
                     nursery.cancel_scope.cancel()
         finally:
             self.session.lose_connection(self._error)
-            self._lost = True
             self._notify()
             await trio.aclose_forcefully(self.stream)
 

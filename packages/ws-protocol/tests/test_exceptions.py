@@ -218,11 +218,7 @@ def test_exception_survives_copying_and_pickling(exc, text, make_copy):
 
 
 @pytest.mark.parametrize("make_copy", COPIES.values(), ids=COPIES)
-def test_exception_of_an_opening_handshake_survives_copying_and_pickling(make_copy, request):
-    if "pickle" in request.node.callspec.id:
-        request.applymarker(
-            pytest.mark.xfail(raises=TypeError, reason="the response has a weak reference")
-        )
+def test_exception_of_an_opening_handshake_survives_copying_and_pickling(make_copy):
     client = ClientProtocol(parse_uri("ws://localhost/"))
     client.receive_data(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n")
     exc = client.handshake_exc

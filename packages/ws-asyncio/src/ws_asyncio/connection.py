@@ -435,7 +435,7 @@ class Connection(BaseConnection[asyncio.Future[float]], asyncio.Protocol):
                 self._reading_paused = False
                 self._set_timer()
                 self.transport.resume_reading()
-        elif not self._reading_paused:
+        elif not self._reading_paused and not self.session.eof_received:
             self._reading_paused = True
             self.transport.pause_reading()
 

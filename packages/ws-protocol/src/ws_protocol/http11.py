@@ -64,7 +64,27 @@ _phrase = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
 
 @dataclasses.dataclass
-class Request:
+class _Message:
+    """What requests and responses have in common: they may know why their handshake failed.
+
+    Sans-I/O users read that from them before protocols had the attribute ``handshake_exc``. It is
+    taken from there, by a weak reference, because the exception may refer to the message.
+    """
+
+    _protocol: weakref.ref[Any] | None = dataclasses.field(
+        default=None, repr=False, compare=False, kw_only=True
+    )
+
+    def _handshake_exc(self) -> Exception | None:
+        return None if self._protocol is None else getattr(self._protocol(), "handshake_exc", None)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Weak references can't be pickled.
+        return self.__dict__ | {"_protocol": None}
+
+
+@dataclasses.dataclass
+class Request(_Message):
     """A request of the opening handshake.
 
     Attributes:
@@ -80,10 +100,6 @@ class Request:
     method: str = "GET"
     protocol: str = "HTTP/1.1"
 
-    # For what Sans-I/O users read before there was ServerProtocol.handshake_exc. Weak, because that
-    # may refer to this.
-    _protocol: weakref.ref[Any] | None = dataclasses.field(default=None, repr=False, compare=False)
-
     @property
     def exception(self) -> Exception | None:
         """Why the opening handshake failed.
@@ -96,7 +112,7 @@ class Request:
             DeprecationWarning,
             stacklevel=2,
         )
-        return _handshake_exc(self._protocol)
+        return self._handshake_exc()
 
     def serialize(self) -> bytes:
         """Build the bytes of the request.
@@ -112,7 +128,7 @@ class Request:
 
 
 @dataclasses.dataclass
-class Response:
+class Response(_Message):
     """A response of the opening handshake.
 
     Attributes:
@@ -128,10 +144,6 @@ class Response:
     headers: Headers
     body: bytes = b""
 
-    # For what Sans-I/O users read before there was ClientProtocol.handshake_exc. Weak, because that
-    # may refer to this.
-    _protocol: weakref.ref[Any] | None = dataclasses.field(default=None, repr=False, compare=False)
-
     @property
     def exception(self) -> Exception | None:
         """Why the opening handshake failed.
@@ -144,7 +156,7 @@ class Response:
             DeprecationWarning,
             stacklevel=2,
         )
-        return _handshake_exc(self._protocol)
+        return self._handshake_exc()
 
     def serialize(self) -> bytes:
         """Build the bytes of the response.
@@ -157,11 +169,6 @@ class Response:
             raise ValueError(f"invalid reason phrase: {self.reason_phrase!r}")
         status_line = f"HTTP/1.1 {self.status_code:d} {self.reason_phrase}\r\n"
         return status_line.encode("iso-8859-1") + self.headers.serialize() + self.body
-
-
-def _handshake_exc(protocol: weakref.ref[Any] | None) -> Exception | None:
-    """Return why the opening handshake failed; :obj:`None` once nobody uses the protocol."""
-    return None if protocol is None else getattr(protocol(), "handshake_exc", None)
 
 
 class _LineReader:

@@ -27,7 +27,7 @@ from .keepalive import Action, Keepalive, PendingPings
 from .messages import Assembler
 from .protocol import Protocol
 from .state import Side, State
-from .typing import DataLike
+from .typing import BytesLike, DataLike
 
 __all__ = ["Session", "parse_watermarks"]
 
@@ -58,6 +58,7 @@ class Session(Generic[Waiter]):
         request: Request of the opening handshake, once there is one. A client's I/O layer sets it.
         response: Response of the opening handshake, once there is one. A server's I/O layer sets
             it.
+        eof_received: Whether the peer closed its side of the TCP connection, or that is gone.
         lost: Whether the TCP connection is gone.
         latency: Seconds that the last ping took to be answered; 0 before the first.
         ping_interval: As the argument.
@@ -79,6 +80,7 @@ class Session(Generic[Waiter]):
         self.messages: Assembler = Assembler(*parse_watermarks(max_queue))
         self.request: Request | None = None
         self.response: Response | None = None
+        self.eof_received: bool = False
         self.lost: bool = False
         self.latency: float = 0.0
         self.ping_interval: float | None = ping_interval
@@ -122,7 +124,7 @@ class Session(Generic[Waiter]):
 
     # Receiving
 
-    def receive_data(self, data: bytes, now: float) -> Sequence[tuple[Waiter, float]]:
+    def receive_data(self, data: BytesLike, now: float) -> Sequence[tuple[Waiter, float]]:
         """Receive bytes from the network.
 
         Args:
@@ -143,6 +145,7 @@ class Session(Generic[Waiter]):
     def receive_eof(self) -> None:
         """Receive the end of the stream from the network: the peer closed its side of the TCP
         connection."""
+        self.eof_received = True
         self.protocol.receive_eof()
         self.process_events(0)  # no pong can be among them
 
@@ -156,9 +159,9 @@ class Session(Generic[Waiter]):
             Who waited for pongs, which won't come.
 
         """
-        self.receive_eof()
         if exc is not None:
             self._blame(exc)
+        self.receive_eof()
         self.lost = True
         self._keepalive.stop()
         self._close_deadline = None
@@ -188,7 +191,9 @@ class Session(Generic[Waiter]):
                 elif event.opcode is Opcode.PONG:
                     for waiter, latency in self._pings.acknowledge(bytes(event.data), now):
                         self.latency = latency
-                        if waiter is not None:
+                        if waiter is None:
+                            self._keepalive_ping = None
+                        else:
                             answered.append((waiter, latency))
             elif isinstance(event, Request):
                 self.request = event
@@ -200,12 +205,17 @@ class Session(Generic[Waiter]):
         """Tell whether to read from the network.
 
         Not if enough messages wait to be read: let the peer wait, too. But the peer's part of the
-        closing handshake must be read, and that it closes the TCP connection.
+        closing handshake must be read, and that it closes the TCP connection. Not after that.
+
+        Keepalive stops while this side doesn't read: what :meth:`next_deadline` returns may be
+        another afterwards.
 
         Args:
             now: The time.
 
         """
+        if self.eof_received:
+            return False
         wanted = not self.messages.paused or self.protocol.state is not State.OPEN
         if wanted is self._keepalive.paused:
             # A peer whose pongs aren't read must not be given up for that.
@@ -326,8 +336,8 @@ class Session(Generic[Waiter]):
             exc: Why: the cause of :meth:`closed_exception`.
 
         """
-        self._blame(exc)
         self.protocol.fail(code, reason)
+        self._blame(exc)
 
     def next_deadline(self, now: float) -> float | None:
         """Return when to call :meth:`meet_deadline`; :obj:`None` for never.
@@ -336,14 +346,7 @@ class Session(Generic[Waiter]):
             now: The time.
 
         """
-        if self.lost:
-            return None
-        if self._close_deadline is None and (
-            self.protocol.state is State.CLOSED or self.protocol.close_expected()
-        ):
-            self._keepalive.stop()
-            if self.close_timeout is not None:
-                self._close_deadline = now + self.close_timeout
+        self._check_closing(now)
         if self._close_deadline is not None:
             return self._close_deadline
         return self._keepalive.deadline
@@ -358,6 +361,7 @@ class Session(Generic[Waiter]):
             Whether the TCP connection must be closed now, without waiting for anything.
 
         """
+        self._check_closing(now)
         if self._close_deadline is not None:
             if now < self._close_deadline:
                 return False
@@ -379,6 +383,17 @@ class Session(Generic[Waiter]):
             exc = TimeoutError("keepalive ping timed out")
             self.fail(CloseCode.INTERNAL_ERROR, "keepalive ping timeout", exc)
         return False
+
+    def _check_closing(self, now: float) -> None:
+        """Set the deadline for closing, once the TCP connection should close."""
+        if (
+            self._close_deadline is None
+            and not self.lost
+            and (self.protocol.state is State.CLOSED or self.protocol.close_expected())
+        ):
+            self._keepalive.stop()
+            if self.close_timeout is not None:
+                self._close_deadline = now + self.close_timeout
 
     def closed_exception(self) -> ConnectionClosed:
         """Return a new exception for whoever uses the closed connection.
@@ -409,7 +424,7 @@ class Session(Generic[Waiter]):
         # After a closing handshake, how the TCP connection ends doesn't matter.
         if protocol.close_rcvd is not None and protocol.close_sent is not None:
             return
-        if self._failure is None and isinstance(protocol.parser_exc, EOFError | None):
+        if self._failure is None and protocol.parser_exc is None:
             self._failure = exc
 
 
