@@ -1058,3 +1058,13 @@ def test_clients_and_servers_name_python_and_the_library():
 @pytest.mark.slow
 def test_environment_sets_the_names_of_clients_and_servers():
     assert products(WEBSOCKETS_SERVER="spam", WEBSOCKETS_USER_AGENT="eggs") == ["spam", "eggs"]
+
+
+# Heads only
+
+
+def test_body_of_a_response_may_be_left_unread():
+    reader = ResponseReader(body=False)
+    response = reader.feed(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 4\r\n\r\nrest")
+    assert response == Response(403, "Forbidden", Headers({"Content-Length": "4"}))
+    assert reader.rest == b"rest"

@@ -74,21 +74,17 @@ def test_pings_are_taken_out_when_no_pong_will_come():
     assert pings.acknowledge(b"b", 11.0) == []
 
 
-def test_ping_that_is_discarded_is_not_answered_and_its_payload_is_free_again():
-    pings = pending(b"a", b"b", b"c")
-    pings.discard(b"b")
-    assert len(pings) == 2
-    assert pings.acknowledge(b"b", 10.0) == []
-    assert pings.choose_payload(b"b") == b"b"
-    assert pings.acknowledge(b"c", 10.0) == [("A", 10.0), ("C", 8.0)]
-
-
-def test_discarding_a_ping_that_does_not_wait_does_nothing():
-    pings = pending(b"a")
-    pings.discard(b"b")
-    assert pings.clear() == ["A"]
-    pings.discard(b"a")
-    assert len(pings) == 0
+def test_latest_pings_that_nobody_waits_for_are_kept():
+    pings = PendingPings()
+    for data, waiter in [(b"a", None), (b"b", "B"), (b"c", None), (b"d", None)]:
+        pings.add(data, waiter, 0.0)
+    pings.forget_unawaited(3)
+    assert len(pings) == 4
+    pings.forget_unawaited(1)
+    assert pings.acknowledge(b"c", 1.0) == []
+    # Its payload is free again.
+    assert pings.choose_payload(b"a") == b"a"
+    assert pings.acknowledge(b"d", 1.0) == [("B", 1.0), (None, 1.0)]
 
 
 def test_payload_cannot_be_used_twice_at_a_time():
@@ -438,3 +434,9 @@ def test_each_deadline_is_later_than_the_one_before():
             now = keepalive.deadline
             keepalive.tick(now)
         assert timeout is None or now <= interval + timeout + 1
+
+
+@pytest.mark.parametrize("ping_interval", [0, -1, 0.0])
+def test_interval_must_be_positive(ping_interval):
+    with pytest.raises(ValueError, match="ping_interval must be positive, or None"):
+        Keepalive(ping_interval, 20)

@@ -378,6 +378,15 @@ def test_keepalive_does_not_start_once_the_connection_closes(connection):
     assert connection.tick(1000.0) is False
 
 
+def test_timer_of_keepalive_may_fire_before_anybody_asks_for_another_deadline(connection):
+    connection.start_keepalive(0.0)
+    connection.receive_eof()
+    connection.protocol.data_to_send()
+    assert connection.tick(20.0) is False
+    assert connection.protocol.data_to_send() == []
+    assert connection.next_deadline(25.0) == 30.0
+
+
 def test_closing_has_no_deadline_if_so_wanted(side):
     connection = Conversation(Protocol(side), close_timeout=None)
     connection.start_keepalive(0.0)
@@ -774,18 +783,19 @@ def test_pings_of_keepalive_do_not_pile_up(connection, sent):
     connection.start_keepalive(0.0)
     connection.ping(b"ours", "A")
     payloads = []
-    for now in (20.0, 40.0, 60.0):
+    for now in (20.0, 40.0, 60.0, 80.0, 100.0, 120.0):
         connection.tick(now)
         payloads += [payload for head, payload in sent(connection.protocol) if payload != b"ours"]
         connection.receive((0x82, b""))
     # The first two are forgotten; ours isn't.
-    connection.now = 61.0
+    connection.now = 121.0
     connection.receive((0x8A, payloads[0]), (0x8A, payloads[1]))
     assert connection.answered == []
     assert connection.latency == 0.0
+    # Later than the next ping was sent.
     connection.receive((0x8A, payloads[2]))
-    assert connection.answered == [("A", 61.0)]
-    assert connection.latency == 1.0
+    assert connection.answered == [("A", 121.0)]
+    assert connection.latency == 61.0
 
 
 def test_keepalive_leaves_a_ping_alone_that_has_the_payload_of_its_last(connection, sent):
@@ -796,20 +806,6 @@ def test_keepalive_leaves_a_ping_alone_that_has_the_payload_of_its_last(connecti
     connection.ping(payload, "A")
     connection.tick(40.0)
     assert connection.lose_connection() == ["A"]
-
-
-def test_only_the_latest_ping_of_keepalive_is_pending(connection, sent):
-    # The application may send a ping with the payload of one that isn't.
-    connection.start_keepalive(0.0)
-    payloads = []
-    for now in (20.0, 40.0):
-        connection.tick(now)
-        payloads += [payload for _, payload in sent(connection.protocol)]
-        connection.receive((0x82, b""))
-    with pytest.raises(ConcurrencyError):
-        connection.ping(payloads[1], "A")
-    connection.ping(payloads[0], "B")
-    assert connection.lose_connection() == ["B"]
 
 
 # Connections that were in vain

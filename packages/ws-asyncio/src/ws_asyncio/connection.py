@@ -422,7 +422,7 @@ class Connection(BaseConnection[asyncio.Future[float]], asyncio.Protocol):
         if self.protocol.state is not State.OPEN:
             raise exc
         reason = f"{exc.reason} at position {exc.start}"
-        self.session.fail(CloseCode.INVALID_DATA, reason, exc.with_traceback(None))
+        self.session.fail(CloseCode.INVALID_DATA, reason, exc)
         self._write()
         await self.wait_closed()
         raise self.session.closed_exception()
@@ -613,9 +613,6 @@ class Connection(BaseConnection[asyncio.Future[float]], asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if exc is not None:
-            # Where the transport noticed it, this connection may have called it: a cycle.
-            exc = exc.with_traceback(None)
         unanswered = self.session.lose_connection(exc)
         self.log_as_protocol()
         for pong_received in unanswered:

@@ -11,14 +11,13 @@ from .datastructures import Headers, HeadersLike
 from .exceptions import (
     InvalidHandshake,
     InvalidHeader,
-    InvalidHeaderValue,
     InvalidMessage,
     InvalidStatus,
     NegotiationError,
     SecurityError,
 )
 from .extensions.base import ClientExtensionFactory, Extension
-from .handshake import accept_key, check_upgrade, generate_key, get_single
+from .handshake import check_response, generate_key
 from .headers import (
     build_authorization_basic,
     build_extension,
@@ -149,10 +148,7 @@ class ClientProtocol(Protocol):
         if response.status_code != 101:
             raise InvalidStatus(response)
         headers = response.headers
-        check_upgrade(headers)
-        accept = get_single(headers, "Sec-WebSocket-Accept")
-        if accept != accept_key(self.key):
-            raise InvalidHeaderValue("Sec-WebSocket-Accept", accept)
+        check_response(headers, self.key)
         self.extensions = self.process_extensions(headers)
         self.subprotocol = self.process_subprotocol(headers)
 

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import base64
+import binascii
 import hashlib
 import secrets
 
 from .datastructures import Headers, MultipleValuesError
-from .exceptions import InvalidHeader, InvalidUpgrade
+from .exceptions import InvalidHeader, InvalidHeaderValue, InvalidUpgrade
 from .headers import parse_connection, parse_upgrade
 
-__all__ = ["accept_key", "check_upgrade", "generate_key", "get_single"]
+__all__ = [
+    "accept_key",
+    "check_request",
+    "check_response",
+    "check_upgrade",
+    "generate_key",
+    "get_single",
+]
 
 # RFC 6455, section 1.3.
 GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -67,3 +75,49 @@ def check_upgrade(headers: Headers) -> None:
     # Both sides have nothing else to offer, and a list would leave open what was agreed.
     if not (len(protocols) == 1 and protocols[0].lower() == "websocket"):
         raise InvalidUpgrade("Upgrade", upgrade if "Upgrade" in headers else None)
+
+
+def check_request(headers: Headers) -> str:
+    """Check those headers of a request that the opening handshake requires (RFC 6455, section
+    4.2.1).
+
+    Args:
+        headers: Headers of the request.
+
+    Returns:
+        The key, for :func:`accept_key`.
+
+    Raises:
+        InvalidHandshake: One of them is missing, or isn't valid.
+
+    """
+    check_upgrade(headers)
+    key = get_single(headers, "Sec-WebSocket-Key")
+    try:
+        valid = len(base64.b64decode(key, validate=True)) == 16
+    except (binascii.Error, ValueError):
+        valid = False
+    if not valid:
+        raise InvalidHeaderValue("Sec-WebSocket-Key", key)
+    version = get_single(headers, "Sec-WebSocket-Version")
+    if version != "13":
+        raise InvalidHeaderValue("Sec-WebSocket-Version", version)
+    return key
+
+
+def check_response(headers: Headers, key: str) -> None:
+    """Check those headers of a response that the opening handshake requires (RFC 6455, section
+    4.1).
+
+    Args:
+        headers: Headers of the response.
+        key: The key that was sent.
+
+    Raises:
+        InvalidHandshake: One of them is missing, or isn't valid.
+
+    """
+    check_upgrade(headers)
+    accept = get_single(headers, "Sec-WebSocket-Accept")
+    if accept != accept_key(key):
+        raise InvalidHeaderValue("Sec-WebSocket-Accept", accept)

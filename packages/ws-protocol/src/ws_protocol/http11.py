@@ -351,6 +351,7 @@ class ResponseReader(_HeadReader):
 
     Args:
         proxy: Whether it is a proxy's response to CONNECT.
+        body: Whether to read the body, too, if there is one.
 
     Attributes:
         rest: Bytes that came after the response.
@@ -359,9 +360,10 @@ class ResponseReader(_HeadReader):
 
     _start_line_too_long = StatusLineTooLong
 
-    def __init__(self, proxy: bool = False) -> None:
+    def __init__(self, proxy: bool = False, body: bool = True) -> None:
         super().__init__()
         self._proxy = proxy
+        self._has_body = body
         self._status_code = 0
         self._reason_phrase = ""
         self._body: PieceBuffer | None = None
@@ -433,6 +435,8 @@ class ResponseReader(_HeadReader):
         """Find out how the body ends (RFC 9112, section 6.3)."""
         self._body = PieceBuffer()
         if self._status_code in (101, 204, 304) or (self._proxy and 200 <= self._status_code < 300):
+            return
+        if not self._has_body:
             return
         codings = self._headers.get_all("Transfer-Encoding")
         if codings:

@@ -80,14 +80,16 @@ class PendingPings(Generic[Waiter]):
         answered = [self._pings.pop(ping) for ping in payloads[: payloads.index(data) + 1]]
         return [(waiter, now - sent) for waiter, sent in answered]
 
-    def discard(self, data: bytes) -> None:
-        """Take out a ping, for whose pong nobody waits any more.
+    def forget_unawaited(self, keep: int) -> None:
+        """Take out pings for whose pongs nobody waits: those whose waiter is :obj:`None`.
 
         Args:
-            data: Its payload.
+            keep: How many of them to keep, the latest.
 
         """
-        self._pings.pop(data, None)
+        unawaited = [data for data, (waiter, _) in self._pings.items() if waiter is None]
+        for data in unawaited[: max(0, len(unawaited) - keep)]:
+            del self._pings[data]
 
     def clear(self) -> list[Waiter]:
         """Take out all pings, because no pong will come any more; return who waited."""
@@ -122,6 +124,9 @@ class Keepalive:
         ping_interval: Seconds between pings; :obj:`None` for no keepalive.
         ping_timeout: Seconds to wait for an answer; :obj:`None` to wait for ever.
 
+    Raises:
+        ValueError: ``ping_interval`` isn't positive.
+
     Attributes:
         deadline: When to call :meth:`tick`; :obj:`None` for never.
         heard: Whether anything arrived since the last ping. For the I/O layer to set to
@@ -131,6 +136,8 @@ class Keepalive:
     """
 
     def __init__(self, ping_interval: float | None, ping_timeout: float | None) -> None:
+        if ping_interval is not None and ping_interval <= 0:
+            raise ValueError(f"ping_interval must be positive, or None, got {ping_interval}")
         self.ping_interval = ping_interval
         self.ping_timeout = ping_timeout
         self.deadline: float | None = None

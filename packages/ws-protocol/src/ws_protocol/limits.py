@@ -20,6 +20,7 @@ __all__ = [
     "MAX_EARLY_DATA",
     "MAX_FRAGMENTS",
     "MAX_HEAD_SIZE",
+    "MAX_KEEPALIVE_PINGS",
     "MAX_LINE_LENGTH",
     "MAX_LOG_SIZE",
     "MAX_NUM_HEADERS",
@@ -86,6 +87,10 @@ section 4.1 says it must wait; some do not."""
 MAX_UNSENT_PONGS = 16
 """Pongs that wait to be sent. Past this, only the latest ping is answered, which RFC 6455, section
 5.5.3 allows. Not lower because conformance suites send ten pings at once and count the pongs."""
+
+MAX_KEEPALIVE_PINGS = 4
+"""Keepalive pings that wait for their pongs. A peer that sends, but no pongs, is alive; they must
+not pile up for that. More than one, so that a latency longer than the interval is measured, too."""
 
 MAX_LOG_SIZE = read_environment("WEBSOCKETS_MAX_LOG_SIZE", 75, int)
 """Payload that is shown when a frame is logged, in characters."""

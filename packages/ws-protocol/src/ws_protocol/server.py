@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import dataclasses
 import http
 import re
@@ -30,7 +28,7 @@ from .exceptions import (
 )
 from .extensions.base import Extension, ServerExtensionFactory
 from .frames import CloseCode
-from .handshake import accept_key, check_upgrade, get_single
+from .handshake import accept_key, check_request, get_single
 from .headers import (
     build_extension,
     is_valid_host,
@@ -128,7 +126,7 @@ class ServerProtocol(Protocol):
             accept, extensions, subprotocol = self.process_request(request)
         except Exception as exc:
             request._protocol = weakref.ref(self)
-            return self._reject_because(exc)
+            return self.reject_because(exc)
         headers = Headers()
         headers["Upgrade"] = "websocket"
         headers["Connection"] = "Upgrade"
@@ -165,17 +163,7 @@ class ServerProtocol(Protocol):
         host = get_single(headers, "Host")
         if not is_valid_host(host):
             raise InvalidHeaderValue("Host", host)
-        check_upgrade(headers)
-        key = get_single(headers, "Sec-WebSocket-Key")
-        try:
-            valid = len(base64.b64decode(key, validate=True)) == 16
-        except (binascii.Error, ValueError):
-            valid = False
-        if not valid:
-            raise InvalidHeaderValue("Sec-WebSocket-Key", key)
-        version = get_single(headers, "Sec-WebSocket-Version")
-        if version != "13":
-            raise InvalidHeaderValue("Sec-WebSocket-Version", version)
+        key = check_request(headers)
         self.origin = self.process_origin(headers)
         extensions, self.extensions = self.process_extensions(headers)
         self.subprotocol = self.process_subprotocol(headers)
@@ -383,11 +371,11 @@ class ServerProtocol(Protocol):
         try:
             request = self._request_reader.feed(data)
         except (SecurityError, InvalidProtocol) as exc:
-            self.send_response(self._reject_because(exc))
+            self.send_response(self.reject_because(exc))
         except ValueError as exc:
             invalid = InvalidMessage("did not receive a valid HTTP request")
             invalid.__cause__ = exc
-            self.send_response(self._reject_because(invalid))
+            self.send_response(self.reject_because(invalid))
         else:
             if request is not None:
                 rest = self._request_reader.rest
@@ -405,8 +393,19 @@ class ServerProtocol(Protocol):
             self.handshake_exc = InvalidMessage("did not receive a valid HTTP request")
             self.handshake_exc.__cause__ = EOFError("connection closed while reading HTTP request")
 
-    def _reject_because(self, exc: Exception) -> Response:
-        """Make the response that says why the opening handshake failed."""
+    def reject_because(self, exc: Exception) -> Response:
+        """Make the response that says why the opening handshake failed.
+
+        Sets :attr:`handshake_exc`.
+
+        Args:
+            exc: Why.
+
+        Returns:
+            A response with status 403, 405, 414, 426, 431 or 505 where one of them tells it, with
+            400 for other mistakes of the client, and with 500 for all else.
+
+        """
         self.handshake_exc = exc
         if self.debug:
             self.logger.debug("! %s", describe(exc))

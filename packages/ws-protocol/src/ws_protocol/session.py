@@ -24,6 +24,7 @@ from .exceptions import ConnectionClosed
 from .frames import DATA_OPCODES, CloseCode, Frame, Opcode
 from .http11 import Request, Response
 from .keepalive import Action, Keepalive, PendingPings
+from .limits import MAX_KEEPALIVE_PINGS
 from .messages import Assembler
 from .protocol import Protocol
 from .state import Side, State
@@ -50,7 +51,7 @@ class Session(Generic[Waiter]):
             continues, by default a quarter of it.
 
     Raises:
-        ValueError: ``max_queue`` isn't possible.
+        ValueError: ``max_queue`` or ``ping_interval`` isn't possible.
 
     Attributes:
         protocol: The protocol.
@@ -88,8 +89,6 @@ class Session(Generic[Waiter]):
         self.close_timeout: float | None = close_timeout
         self._pings: PendingPings[Waiter | None] = PendingPings()
         self._keepalive = Keepalive(ping_interval, ping_timeout)
-        # Payload of the last keepalive ping.
-        self._keepalive_ping: bytes | None = None
         self._close_deadline: float | None = None
         self._failure: BaseException | None = None
         # Whether data frames were received, and whether they are dropped now.
@@ -110,6 +109,7 @@ class Session(Generic[Waiter]):
             received is None
             and protocol.handshake_exc is None
             and protocol.state is State.CONNECTING
+            and not protocol.close_expected()
         )
 
     def start_keepalive(self, now: float) -> None:
@@ -191,9 +191,7 @@ class Session(Generic[Waiter]):
                 elif event.opcode is Opcode.PONG:
                     for waiter, latency in self._pings.acknowledge(bytes(event.data), now):
                         self.latency = latency
-                        if waiter is None:
-                            self._keepalive_ping = None
-                        else:
+                        if waiter is not None:
                             answered.append((waiter, latency))
             elif isinstance(event, Request):
                 self.request = event
@@ -370,11 +368,8 @@ class Session(Generic[Waiter]):
         action = self._keepalive.tick(now)
         debug = self.protocol.debug
         if action is Action.PING:
-            # A peer that sends, but no pongs, is alive. Pings must not pile up for that.
-            if self._keepalive_ping is not None:
-                self._pings.discard(self._keepalive_ping)
-            self._keepalive_ping = self._pings.choose_payload()
-            self.send_ping(self._keepalive_ping, None, now)
+            self.send_ping(None, None, now)
+            self._pings.forget_unawaited(MAX_KEEPALIVE_PINGS)
             if debug:
                 self.protocol.logger.debug("% sent keepalive ping")
         elif action is Action.FAIL:
@@ -425,7 +420,8 @@ class Session(Generic[Waiter]):
         if protocol.close_rcvd is not None and protocol.close_sent is not None:
             return
         if self._failure is None and protocol.parser_exc is None:
-            self._failure = exc
+            # The traceback may refer to who uses this, which would be a cycle.
+            self._failure = exc.with_traceback(None)
 
 
 def parse_watermarks(
