@@ -481,15 +481,18 @@ async def test_response_larger_than_the_limit_is_refused(refuse):
 
 @both_loops
 async def test_server_that_never_answers_times_out(start_tcp_server):
-    closed = asyncio.Event()
+    accepted, closed = asyncio.Event(), asyncio.Event()
 
     async def talk(reader, writer):
+        accepted.set()
         await reader.read()
         closed.set()
 
     uri = f"ws://127.0.0.1:{await start_tcp_server(talk)}"
-    with pytest.raises(TimeoutError, match="timed out during opening handshake"):
-        await connect(uri, open_timeout=0.01)
+    # On a machine that is busy, it may be over before the connection is accepted.
+    while not accepted.is_set():
+        with pytest.raises(TimeoutError, match="timed out during opening handshake"):
+            await connect(uri, open_timeout=0.01)
     await closed.wait()
 
 

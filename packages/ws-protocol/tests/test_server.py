@@ -1,3 +1,5 @@
+import datetime
+import email.utils
 import gc
 import http
 import logging
@@ -34,11 +36,13 @@ from ws_protocol.frames import Frame, Opcode, serialize_frame
 from ws_protocol.http11 import Request, Response
 from ws_protocol.limits import MAX_EARLY_DATA, MAX_HEAD_SIZE, MAX_LINE_LENGTH, MAX_NUM_HEADERS
 from ws_protocol.protocol import SEND_EOF, Side, State
-from ws_protocol.server import ServerProtocol, customize_response
+from ws_protocol.server import ServerProtocol, build_date, customize_response
 
 # The example of RFC 6455, section 1.2.
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+
+DATE = "Thu, 01 Jan 1970 00:00:00 GMT"
 
 HEADERS = {
     "Host": "server.example.com",
@@ -49,6 +53,12 @@ HEADERS = {
 }
 
 HELLO = serialize_frame(0x81, b"hello", True)
+
+
+@pytest.fixture(autouse=True)
+def date(monkeypatch):
+    """Let the time stand still."""
+    monkeypatch.setattr("ws_protocol.server.build_date", lambda: DATE)
 
 
 def request_with(*changes, method="GET", protocol="HTTP/1.1"):
@@ -129,12 +139,20 @@ def test_example_of_rfc6455_is_accepted():
     assert response == Response(
         101,
         "Switching Protocols",
-        Headers({"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Accept": ACCEPT}),
+        Headers(
+            {
+                "Date": DATE,
+                "Upgrade": "websocket",
+                "Connection": "Upgrade",
+                "Sec-WebSocket-Accept": ACCEPT,
+            }
+        ),
     )
     server.send_response(response)
     assert server.state is State.OPEN
     assert server.data_to_send() == [
         b"HTTP/1.1 101 Switching Protocols\r\n"
+        b"Date: Thu, 01 Jan 1970 00:00:00 GMT\r\n"
         b"Upgrade: websocket\r\n"
         b"Connection: Upgrade\r\n"
         b"Sec-WebSocket-Accept: " + ACCEPT.encode() + b"\r\n\r\n"
@@ -445,6 +463,7 @@ def test_request_is_refused(request_, exc_type, message, status, way):
     assert response.reason_phrase == http.HTTPStatus(status).phrase
     assert response.body.decode().startswith(f"Failed to open a WebSocket connection: {message}.\n")
     headers = {
+        "Date": DATE,
         "Connection": "close",
         "Content-Length": str(len(response.body)),
         "Content-Type": "text/plain; charset=utf-8",
@@ -584,7 +603,9 @@ def test_what_is_not_a_request_is_refused_at_once(data, exc_type, status, way):
     assert type(server.handshake_exc) is exc_type
     phrase = http.HTTPStatus(status).phrase
     response, eof = server.data_to_send()
-    assert response.startswith(f"HTTP/1.1 {status} {phrase}\r\nConnection: close\r\n".encode())
+    assert response.startswith(
+        f"HTTP/1.1 {status} {phrase}\r\nDate: {DATE}\r\nConnection: close\r\n".encode()
+    )
     assert eof == SEND_EOF
     assert server.state is State.CONNECTING
     assert server.close_expected()
@@ -813,6 +834,7 @@ def test_connection_is_rejected_by_the_application(status):
         http.HTTPStatus(status).phrase,
         Headers(
             {
+                "Date": DATE,
                 "Connection": "close",
                 "Content-Length": "6",
                 "Content-Type": "text/plain; charset=utf-8",
@@ -1202,6 +1224,7 @@ def test_accepted_handshake_is_logged(lines):
         "< Sec-WebSocket-Version: 13",
         "= connection is OPEN",
         "> HTTP/1.1 101 Switching Protocols",
+        f"> Date: {DATE}",
         "> Upgrade: websocket",
         "> Connection: Upgrade",
         f"> Sec-WebSocket-Accept: {ACCEPT}",
@@ -1215,6 +1238,7 @@ def test_refused_handshake_is_logged(lines):
     assert lines()[6:] == [
         "! missing Origin header",
         "> HTTP/1.1 403 Forbidden",
+        f"> Date: {DATE}",
         "> Connection: close",
         "> Content-Length: 62",
         "> Content-Type: text/plain; charset=utf-8",
@@ -1238,23 +1262,27 @@ def test_request_that_is_not_valid_is_logged_with_what_is_wrong(lines):
 
 def test_responses_of_a_server_have_its_name_and_the_date():
     response = Response(200, "OK", Headers({"X-Custom": "spam"}), b"OK")
-    customized = customize_response(response, "Test", "Thu, 01 Jan 1970 00:00:00 GMT")
-    assert customized == Response(
-        200,
-        "OK",
-        Headers({"X-Custom": "spam", "Server": "Test", "Date": "Thu, 01 Jan 1970 00:00:00 GMT"}),
-        b"OK",
-    )
+    customized = customize_response(response, "Test")
+    headers = Headers({"X-Custom": "spam", "Server": "Test", "Date": DATE})
+    assert customized == Response(200, "OK", headers, b"OK")
     # It may serve for many connections.
     assert response.headers == Headers({"X-Custom": "spam"})
 
 
 def test_headers_that_a_response_has_are_kept():
     headers = Headers({"Server": "Mine", "Date": "today"})
-    customized = customize_response(Response(200, "OK", headers), "Test", "now")
+    customized = customize_response(Response(200, "OK", headers), "Test")
     assert customized.headers == headers
 
 
 def test_name_of_a_server_can_be_left_out():
-    customized = customize_response(Response(200, "OK", Headers()), None, "now")
-    assert customized.headers == Headers({"Date": "now"})
+    customized = customize_response(Response(200, "OK", Headers()), None)
+    assert "Server" not in customized.headers
+
+
+def test_date_is_now():
+    before = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
+    text = build_date()
+    date = email.utils.parsedate_to_datetime(text)
+    assert before <= date <= datetime.datetime.now(datetime.UTC)
+    assert text.endswith(" GMT")

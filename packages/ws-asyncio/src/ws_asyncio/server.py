@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import email.utils
 import functools
 import http
 import inspect
@@ -151,8 +150,7 @@ class ServerConnection(Connection):
                 response = self.protocol.accept(request)
             else:
                 response = closing_response(self.protocol)
-        date = email.utils.formatdate(usegmt=True)
-        response = customize_response(response, server_header, date)
+        response = customize_response(response, server_header)
         new_response = await self._hook(process_response, request, response)
         if new_response is not None:
             response = new_response

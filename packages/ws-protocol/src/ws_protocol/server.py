@@ -43,7 +43,7 @@ from .state import Side, State, Transition
 from .tracebacks import forget_tracebacks
 from .typing import ExtensionHeader, LoggerLike, Origin, StatusLike, Subprotocol
 
-__all__ = ["ServerProtocol", "customize_response"]
+__all__ = ["ServerProtocol", "build_date", "customize_response"]
 
 
 class ServerProtocol(Protocol):
@@ -128,6 +128,7 @@ class ServerProtocol(Protocol):
             request._protocol = weakref.ref(self)
             return self.reject_because(exc)
         headers = Headers()
+        headers["Date"] = build_date()
         headers["Upgrade"] = "websocket"
         headers["Connection"] = "Upgrade"
         headers["Sec-WebSocket-Accept"] = accept
@@ -296,6 +297,7 @@ class ServerProtocol(Protocol):
         status = http.HTTPStatus(status)
         body = text.encode()
         headers = Headers()
+        headers["Date"] = build_date()
         headers["Connection"] = "close"
         headers["Content-Length"] = str(len(body))
         headers["Content-Type"] = "text/plain; charset=utf-8"
@@ -454,7 +456,19 @@ def describe(exc: BaseException) -> str:
     return "; ".join(texts)
 
 
-def customize_response(response: Response, server_header: str | None, date: str) -> Response:
+def build_date() -> str:
+    """Return the value of a ``Date`` header: a server with a clock must send it (RFC 9110, section
+    6.6.1).
+
+    It is the one function here that asks for the time. That decides nothing.
+    """
+    # Imported here because it is large.
+    from email.utils import formatdate
+
+    return formatdate(usegmt=True)
+
+
+def customize_response(response: Response, server_header: str | None) -> Response:
     """Return a response with what every response of a server has.
 
     The response itself stays as it is: it may be one that serves for many connections.
@@ -462,13 +476,11 @@ def customize_response(response: Response, server_header: str | None, date: str)
     Args:
         response: The response.
         server_header: Value of the ``Server`` header, unless there is one; :obj:`None` for none.
-        date: Value of the ``Date`` header, unless there is one.
 
     """
     response = dataclasses.replace(response, headers=response.headers.copy())
     if server_header is not None and "Server" not in response.headers:
         response.headers["Server"] = server_header
-    # RFC 9110, section 6.6.1: a server with a clock must send it.
     if "Date" not in response.headers:
-        response.headers["Date"] = date
+        response.headers["Date"] = build_date()
     return response
