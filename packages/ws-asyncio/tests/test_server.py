@@ -430,12 +430,12 @@ async def test_response_has_the_usual_headers(get_uri):
         async with connect(get_uri(server)) as connection:
             headers = connection.response.headers
             assert list(headers) == [
+                "date",
                 "upgrade",
                 "connection",
                 "sec-websocket-accept",
                 "sec-websocket-extensions",
                 "server",
-                "date",
             ]
             assert headers["Server"].startswith("Python/")
             assert email.utils.parsedate_to_datetime(headers["Date"]) is not None
