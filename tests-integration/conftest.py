@@ -1,16 +1,122 @@
-"""What several of these tests need."""
+"""What several of these tests need: other software, installed once; the demo; a browser."""
 
 import asyncio
+import base64
+import collections
 import contextlib
+import functools
+import hashlib
+import itertools
+import json
+import os
+import queue
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import threading
+import venv
 from pathlib import Path
 
 import pytest
 
-DEMO = Path(__file__).resolve().parents[1] / "examples" / "demo" / "server.py"
+from websockets.asyncio.client import connect
+
+ROOT = Path(__file__).resolve().parents[1]
+DEMO = ROOT / "examples" / "demo" / "server.py"
+
+TIMEOUT = 20
+
+CHROMIUM = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"]
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--no-first-run",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--remote-debugging-port=0",
+]
+
+
+# Other software
+
+
+@pytest.fixture(scope="session")
+def clean_environment():
+    """The environment without what would lead Python to our own packages."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+
+
+@pytest.fixture(scope="session")
+def install_once(request, clean_environment):
+    """Return a function that installs things into a directory, unless they are there.
+
+    It returns the directory. What it runs with the requirements added is ``prepare(directory)``.
+    """
+
+    def install_once(name, requirements, prepare):
+        directory = ROOT / ".nox" / name
+        complete = directory / "complete.txt"
+        wanted = "".join(f"{identity(requirement)}\n" for requirement in requirements)
+        if complete.is_file() and complete.read_text() == wanted:
+            return directory
+        what = ", ".join(Path(requirement).name for requirement in requirements)
+        capture = request.config.pluginmanager.getplugin("capturemanager")
+        with capture.global_and_fixture_disabled():
+            print(f"\nInstalling {what} into {directory} ...", flush=True)
+        shutil.rmtree(directory, ignore_errors=True)
+        directory.parent.mkdir(exist_ok=True)
+        try:
+            command = [*prepare(directory), *requirements]
+            subprocess.run(
+                command, check=True, capture_output=True, text=True, env=clean_environment
+            )
+        except (OSError, subprocess.SubprocessError) as exc:
+            lines = (getattr(exc, "stderr", None) or str(exc)).strip().splitlines()
+            pytest.skip(f"{what} can't be installed: {lines[-1]}")
+        complete.write_text(wanted)
+        return directory
+
+    return install_once
+
+
+def identity(requirement):
+    """Return what tells a requirement from others: for a wheel, its content, too."""
+    path = Path(requirement)
+    if not path.is_file():
+        return requirement
+    return f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}"
+
+
+@pytest.fixture(scope="session")
+def install_for_python(install_once):
+    """Return a function that installs Python libraries into a virtual environment of their own.
+
+    It returns the path of the Python there.
+    """
+
+    def prepare(directory):
+        venv.create(directory, with_pip=True)
+        pip = [str(python_of(directory)), "-m", "pip"]
+        return [*pip, "install", "--quiet", "--retries", "1"]
+
+    def install_for_python(name, *requirements):
+        return python_of(install_once(name, requirements, prepare))
+
+    return install_for_python
+
+
+def python_of(directory):
+    """Return the path of a virtual environment's Python."""
+    return directory / ("Scripts" if os.name == "nt" else "bin") / "python"
+
+
+# The demo
 
 
 def heed_interrupts():
@@ -38,3 +144,192 @@ async def demo():
         with contextlib.suppress(ProcessLookupError):
             process.kill()
         await process.communicate()
+
+
+# A browser, which our own client drives over the DevTools protocol
+
+
+@pytest.fixture(scope="module")
+def devtools(tmp_path_factory):
+    """Start Chromium; return the URI at which it takes commands."""
+    paths = filter(None, map(shutil.which, CHROMIUM))
+    path = next(paths, None)
+    if path is None:
+        pytest.skip(f"there is no browser on PATH: none of {', '.join(CHROMIUM)}")
+    profile = tmp_path_factory.mktemp("chromium")
+    process = subprocess.Popen(
+        [path, *FLAGS, f"--user-data-dir={profile}"],
+        stderr=subprocess.PIPE,
+        text=True,
+        # To be able to end its children, too.
+        start_new_session=True,
+    )
+    lines = queue.SimpleQueue()
+
+    def drain():
+        for line in process.stderr:
+            lines.put(line)
+        lines.put(None)
+
+    drainer = threading.Thread(target=drain)
+    drainer.start()
+    try:
+        printed = []
+        while True:
+            line = lines.get(timeout=60)
+            if line is None:
+                pytest.fail(f"{path} ended before it was ready: {''.join(printed)}")
+            printed.append(line)
+            if match := re.match(r"DevTools listening on (ws://\S+)", line):
+                break
+        yield match[1]
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        drainer.join()
+        process.stderr.close()
+
+
+class Browser:
+    """Sends commands to Chromium, and takes its answers and events."""
+
+    def __init__(self, websocket):
+        self.websocket = websocket
+        self.ids = itertools.count(1)
+        self.answers = {}
+        self.listeners = collections.defaultdict(list)
+
+    async def run(self):
+        """Pass on what Chromium says."""
+        try:
+            async for message in self.websocket:
+                content = json.loads(message)
+                if "id" in content:
+                    self.answers.pop(content["id"]).set_result(content)
+                else:
+                    for listener in self.listeners[content.get("sessionId"), content["method"]]:
+                        listener(content["params"])
+        finally:
+            for answer in self.answers.values():
+                answer.cancel()
+
+    async def command(self, method, session=None, **params):
+        """Run a command, and return its result."""
+        number = next(self.ids)
+        answer = self.answers[number] = asyncio.get_running_loop().create_future()
+        command = {"id": number, "method": method, "params": params}
+        if session is not None:
+            command["sessionId"] = session
+        await self.websocket.send(json.dumps(command))
+        async with asyncio.timeout(TIMEOUT):
+            content = await answer
+        assert "error" not in content, f"{method}: {content['error']}"
+        return content["result"]
+
+
+class Page:
+    """A window of the browser."""
+
+    def __init__(self, browser, session):
+        self.command = functools.partial(browser.command, session=session)
+        self.listeners = lambda method: browser.listeners[session, method]
+        self.complaints = []
+
+    async def open(self, url):
+        """Load a page."""
+        self.listeners("Log.entryAdded").append(self.note_log_entry)
+        self.listeners("Runtime.exceptionThrown").append(self.complaints.append)
+        loaded = asyncio.Event()
+        self.listeners("Page.loadEventFired").append(lambda _: loaded.set())
+        for domain in ("Log", "Page", "Runtime"):
+            await self.command(f"{domain}.enable")
+        await self.command("Page.navigate", url=url)
+        async with asyncio.timeout(TIMEOUT):
+            await loaded.wait()
+
+    def note_log_entry(self, params):
+        if params["entry"]["level"] == "error":
+            self.complaints.append(params["entry"]["text"])
+
+    async def evaluate(self, script):
+        """Run the body of an asynchronous JavaScript function; return what it returns."""
+        answer = await self.command(
+            "Runtime.evaluate",
+            expression=f"(async () => {{ {script} }})()",
+            awaitPromise=True,
+            returnByValue=True,
+            userGesture=True,
+        )
+        assert "exceptionDetails" not in answer, answer["exceptionDetails"]
+        return answer["result"].get("value")
+
+    async def wait_until(self, condition):
+        """Wait until a JavaScript expression about the page is true."""
+        await self.evaluate(f"""
+            await new Promise((resolve) => {{
+                const observer = new MutationObserver(check);
+                const everything = {{
+                    attributes: true, characterData: true, childList: true, subtree: true,
+                }};
+                observer.observe(document, everything);
+                check();
+                function check() {{
+                    if (!({condition})) return;
+                    observer.disconnect();
+                    resolve();
+                }}
+            }});
+        """)
+
+    async def text(self, selector):
+        """Return the text of each element that a selector matches, as it is shown."""
+        selector = json.dumps(selector)
+        return await self.evaluate(
+            f"return [...document.querySelectorAll({selector})].map((found) => found.innerText)"
+        )
+
+    async def type(self, selector, text):
+        """Type into a field, as a user does."""
+        selector = json.dumps(selector)
+        await self.evaluate(f"document.querySelector({selector}).focus()")
+        await self.evaluate(f"document.querySelector({selector}).select()")
+        await self.command("Input.insertText", text=text)
+
+    async def press_enter(self):
+        """Press the Enter key."""
+        key = {"key": "Enter", "code": "Enter", "windowsVirtualKeyCode": 13, "text": "\r"}
+        await self.command("Input.dispatchKeyEvent", type="keyDown", **key)
+        await self.command("Input.dispatchKeyEvent", type="keyUp", **key)
+
+    async def take_screenshot(self, path):
+        """Save what it looks like."""
+        still = {"name": "prefers-reduced-motion", "value": "reduce"}
+        await self.command("Emulation.setEmulatedMedia", features=[still])
+        answer = await self.command("Page.captureScreenshot", format="png")
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(base64.b64decode(answer["data"]))
+
+
+@pytest.fixture
+async def open_page(devtools):
+    """Return a function that opens a window of the browser, which has its own cookies and size."""
+    # A screenshot is one message.
+    async with connect(devtools, max_size=2**26, ping_interval=None, proxy=None) as websocket:
+        browser = Browser(websocket)
+        running = asyncio.create_task(browser.run())
+        context = await browser.command("Target.createBrowserContext")
+
+        async def open_page(url, width=800, height=600):
+            window = {"newWindow": True, "width": width, "height": height}
+            target = await browser.command(
+                "Target.createTarget", url="about:blank", **window, **context
+            )
+            attached = await browser.command("Target.attachToTarget", flatten=True, **target)
+            page = Page(browser, attached["sessionId"])
+            await page.open(url)
+            return page
+
+        yield open_page
+        await browser.command("Target.disposeBrowserContext", **context)
+    await running

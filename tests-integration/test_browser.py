@@ -1,29 +1,17 @@
-"""A real browser: the demo in two windows, and what pages see of a server.
-
-Chromium is driven over the DevTools protocol, by our own client.
-"""
+"""A real browser: the demo in two windows, and what pages see of a server."""
 
 import asyncio
-import base64
-import collections
 import contextlib
-import functools
-import itertools
 import json
-import os
-import queue
 import re
-import shutil
 import signal
 import subprocess
 import sys
-import threading
 import urllib.parse
 from pathlib import Path
 
 import pytest
 
-from websockets.asyncio.client import connect
 from websockets.asyncio.server import serve
 from websockets.exceptions import ConnectionClosed
 
@@ -32,210 +20,7 @@ REPORTS = ROOT / "reports"
 
 TIMEOUT = 20
 
-CHROMIUM = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"]
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--no-first-run",
-    "--disable-gpu",
-    "--disable-quic",
-    "--disable-dev-shm-usage",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--remote-debugging-port=0",
-]
-
 pytestmark = pytest.mark.slow
-
-
-# The browser
-
-
-@pytest.fixture(scope="module")
-def devtools(tmp_path_factory):
-    """Start Chromium; return the URI at which it takes commands."""
-    paths = filter(None, map(shutil.which, CHROMIUM))
-    path = next(paths, None)
-    if path is None:
-        pytest.skip(f"there is no browser on PATH: none of {', '.join(CHROMIUM)}")
-    profile = tmp_path_factory.mktemp("chromium")
-    process = subprocess.Popen(
-        [path, *FLAGS, f"--user-data-dir={profile}"],
-        stderr=subprocess.PIPE,
-        text=True,
-        # To be able to end its children, too.
-        start_new_session=True,
-    )
-    lines = queue.SimpleQueue()
-
-    def drain():
-        for line in process.stderr:
-            lines.put(line)
-        lines.put(None)
-
-    drainer = threading.Thread(target=drain)
-    drainer.start()
-    try:
-        printed = []
-        while True:
-            line = lines.get(timeout=60)
-            if line is None:
-                pytest.fail(f"{path} ended before it was ready: {''.join(printed)}")
-            printed.append(line)
-            if match := re.match(r"DevTools listening on (ws://\S+)", line):
-                break
-        yield match[1]
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        drainer.join()
-        process.stderr.close()
-
-
-class Browser:
-    """Sends commands to Chromium, and takes its answers and events."""
-
-    def __init__(self, websocket):
-        self.websocket = websocket
-        self.ids = itertools.count(1)
-        self.answers = {}
-        self.listeners = collections.defaultdict(list)
-
-    async def run(self):
-        """Pass on what Chromium says."""
-        try:
-            async for message in self.websocket:
-                content = json.loads(message)
-                if "id" in content:
-                    self.answers.pop(content["id"]).set_result(content)
-                else:
-                    for listener in self.listeners[content.get("sessionId"), content["method"]]:
-                        listener(content["params"])
-        finally:
-            for answer in self.answers.values():
-                answer.cancel()
-
-    async def command(self, method, session=None, **params):
-        """Run a command, and return its result."""
-        number = next(self.ids)
-        answer = self.answers[number] = asyncio.get_running_loop().create_future()
-        command = {"id": number, "method": method, "params": params}
-        if session is not None:
-            command["sessionId"] = session
-        await self.websocket.send(json.dumps(command))
-        async with asyncio.timeout(TIMEOUT):
-            content = await answer
-        assert "error" not in content, f"{method}: {content['error']}"
-        return content["result"]
-
-
-class Page:
-    """A window of the browser."""
-
-    def __init__(self, browser, session):
-        self.command = functools.partial(browser.command, session=session)
-        self.listeners = lambda method: browser.listeners[session, method]
-        self.complaints = []
-
-    async def open(self, url):
-        """Load a page."""
-        self.listeners("Log.entryAdded").append(self.note_log_entry)
-        self.listeners("Runtime.exceptionThrown").append(self.complaints.append)
-        loaded = asyncio.Event()
-        self.listeners("Page.loadEventFired").append(lambda _: loaded.set())
-        for domain in ("Log", "Page", "Runtime"):
-            await self.command(f"{domain}.enable")
-        await self.command("Page.navigate", url=url)
-        async with asyncio.timeout(TIMEOUT):
-            await loaded.wait()
-
-    def note_log_entry(self, params):
-        if params["entry"]["level"] == "error":
-            self.complaints.append(params["entry"]["text"])
-
-    async def evaluate(self, script):
-        """Run the body of an asynchronous JavaScript function; return what it returns."""
-        answer = await self.command(
-            "Runtime.evaluate",
-            expression=f"(async () => {{ {script} }})()",
-            awaitPromise=True,
-            returnByValue=True,
-            userGesture=True,
-        )
-        assert "exceptionDetails" not in answer, answer["exceptionDetails"]
-        return answer["result"].get("value")
-
-    async def wait_until(self, condition):
-        """Wait until a JavaScript expression about the page is true."""
-        await self.evaluate(f"""
-            await new Promise((resolve) => {{
-                const observer = new MutationObserver(check);
-                const everything = {{
-                    attributes: true, characterData: true, childList: true, subtree: true,
-                }};
-                observer.observe(document, everything);
-                check();
-                function check() {{
-                    if (!({condition})) return;
-                    observer.disconnect();
-                    resolve();
-                }}
-            }});
-        """)
-
-    async def text(self, selector):
-        """Return the text of each element that a selector matches, as it is shown."""
-        selector = json.dumps(selector)
-        return await self.evaluate(
-            f"return [...document.querySelectorAll({selector})].map((found) => found.innerText)"
-        )
-
-    async def type(self, selector, text):
-        """Type into a field, as a user does."""
-        selector = json.dumps(selector)
-        await self.evaluate(f"document.querySelector({selector}).focus()")
-        await self.evaluate(f"document.querySelector({selector}).select()")
-        await self.command("Input.insertText", text=text)
-
-    async def press_enter(self):
-        """Press the Enter key."""
-        key = {"key": "Enter", "code": "Enter", "windowsVirtualKeyCode": 13, "text": "\r"}
-        await self.command("Input.dispatchKeyEvent", type="keyDown", **key)
-        await self.command("Input.dispatchKeyEvent", type="keyUp", **key)
-
-    async def take_screenshot(self, path):
-        """Save what it looks like."""
-        still = {"name": "prefers-reduced-motion", "value": "reduce"}
-        await self.command("Emulation.setEmulatedMedia", features=[still])
-        answer = await self.command("Page.captureScreenshot", format="png")
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(base64.b64decode(answer["data"]))
-
-
-@pytest.fixture
-async def open_page(devtools):
-    """Return a function that opens a window of the browser, which has its own cookies and size."""
-    # A screenshot is one message.
-    async with connect(devtools, max_size=2**26, ping_interval=None, proxy=None) as websocket:
-        browser = Browser(websocket)
-        running = asyncio.create_task(browser.run())
-        context = await browser.command("Target.createBrowserContext")
-
-        async def open_page(url, width=800, height=600):
-            window = {"newWindow": True, "width": width, "height": height}
-            target = await browser.command(
-                "Target.createTarget", url="about:blank", **window, **context
-            )
-            attached = await browser.command("Target.attachToTarget", flatten=True, **target)
-            page = Page(browser, attached["sessionId"])
-            await page.open(url)
-            return page
-
-        yield open_page
-        await browser.command("Target.disposeBrowserContext", **context)
-    await running
 
 
 # The demo

@@ -8,14 +8,11 @@ needs is installed once, into .nox.
 import asyncio
 import base64
 import contextlib
-import functools
 import json
-import os
 import shutil
 import ssl
 import subprocess
 import sys
-import venv
 from pathlib import Path
 
 import pytest
@@ -43,66 +40,14 @@ TIMEOUT = 20
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
 
 
-# Installing
-
-
-def install_for_python(directory, requirement):
-    """Install a Python library into a virtual environment of its own."""
-    venv.create(directory, with_pip=True)
-    pip = [python_of(directory), "-m", "pip"]
-    run(*pip, "install", "--quiet", "--retries", "1", requirement)
-
-
-def install_for_node(directory, requirement):
-    """Install a Node.js library."""
-    directory.mkdir()
-    npm = [shutil.which("npm"), "--silent", "--no-audit", "--no-fund", "--prefix", directory]
-    run(*npm, "install", requirement)
-
-
-def python_of(directory):
-    """Return the path of a virtual environment's Python."""
-    return directory / ("Scripts" if os.name == "nt" else "bin") / "python"
-
-
-def run(*command):
-    """Run a command to its end."""
-    subprocess.run(command, check=True, capture_output=True, text=True, env=environment())
-
-
-def environment():
-    """Return the environment without what would lead Python to our own packages."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-
-
-@pytest.fixture(scope="session")
-def installed(request):
-    """Return a function that installs a library, unless it is there, and returns where it is."""
-
-    @functools.cache
-    def installed(library):
-        requirement = REQUIREMENTS[library]
-        directory = ROOT / ".nox" / f"peers-{library}"
-        complete = directory / "complete.txt"
-        if complete.is_file() and complete.read_text() == requirement:
-            return directory
-        capture = request.config.pluginmanager.getplugin("capturemanager")
-        with capture.global_and_fixture_disabled():
-            print(f"\nInstalling {requirement} into {directory} ...", flush=True)
-        shutil.rmtree(directory, ignore_errors=True)
-        directory.parent.mkdir(exist_ok=True)
-        try:
-            (install_for_node if library == "ws" else install_for_python)(directory, requirement)
-        except (OSError, subprocess.SubprocessError) as exc:
-            lines = (getattr(exc, "stderr", None) or str(exc)).strip().splitlines()
-            pytest.skip(f"{requirement} can't be installed: {lines[-1]}")
-        complete.write_text(requirement)
-        return directory
-
-    return installed
-
-
 # The other side
+
+
+def install_for_node(directory):
+    """Return the command that installs Node.js libraries."""
+    directory.mkdir()
+    npm = [shutil.which("npm"), "--silent", "--no-audit", "--no-fund", "--prefix", str(directory)]
+    return [*npm, "install"]
 
 
 class Peer:
@@ -181,17 +126,20 @@ class Remote:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module", params=REQUIREMENTS)
-async def peer(request, installed):
+async def peer(request, install_once, install_for_python, clean_environment):
     """The other side."""
     library = request.param
-    variables = environment()
+    requirement = REQUIREMENTS[library]
+    variables = clean_environment
     if library == "ws":
         if missing := [name for name in ("node", "npm") if shutil.which(name) is None]:
             pytest.skip(f"there is no {' and no '.join(missing)} on PATH")
-        variables["NODE_PATH"] = str(installed(library) / "node_modules")
+        directory = install_once(f"peers-{library}", [requirement], install_for_node)
+        variables = {**variables, "NODE_PATH": str(directory / "node_modules")}
         command = [shutil.which("node"), str(PROGRAMS / "ws_peer.js")]
     else:
-        command = [str(python_of(installed(library))), str(PROGRAMS / f"{library}_peer.py")]
+        python = install_for_python(f"peers-{library}", requirement)
+        command = [str(python), str(PROGRAMS / f"{library}_peer.py")]
     process = await asyncio.create_subprocess_exec(
         *command,
         stdin=subprocess.PIPE,

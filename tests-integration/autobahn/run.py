@@ -1,7 +1,8 @@
 """Run the Autobahn testsuite against the echo server and the echo client beside this file.
 
-All cases must pass, and all that aren't named in expected.toml must be "OK". Takes the options of
-conformance.py. On a machine without Python 2.7, which the testsuite needs, it says so and succeeds.
+Both are there for the new API and for the original one. All cases must pass, and all that aren't
+named in expected.toml must be "OK". Takes the options of conformance.py. On a machine without
+Python 2.7, which the testsuite needs, it says so and succeeds.
 """
 
 from __future__ import annotations
@@ -19,7 +20,10 @@ import conformance
 HERE = Path(__file__).resolve().parent
 
 
-def unexpected(cases: dict[str, dict[str, Any]]) -> list[str]:
+AGENTS = ["asyncio", "legacy"]
+
+
+def unexpected(agent: str, cases: dict[str, dict[str, Any]]) -> list[str]:
     """Return a line for each case that is neither "OK" nor excused by expected.toml."""
     allowed = tomllib.loads((HERE / "expected.toml").read_text())["allowed"]
     return [
@@ -27,37 +31,46 @@ def unexpected(cases: dict[str, dict[str, Any]]) -> list[str]:
         for case, result in cases.items()
         if result["behavior"] != "OK"
         and not any(
-            result["behavior"] == entry["behavior"]
+            agent in entry["agents"]
+            and result["behavior"] == entry["behavior"]
             and any(fnmatch.fnmatch(case, pattern) for pattern in entry["cases"])
             for entry in allowed
         )
     ]
 
 
-def main(arguments: list[str]) -> int:
-    """Run the testsuite; return the exit status."""
+def run(agent: str, arguments: list[str]) -> int:
+    """Run the testsuite for one API; return the exit status."""
     python = shlex.quote(sys.executable)
+    server, client = (shlex.quote(str(HERE / f"echo_{role}.py")) for role in ("server", "client"))
     options = [
-        *["--agent", "asyncio", "--level", "quick", "--parallel"],
-        *["--server", f"{python} {shlex.quote(str(HERE / 'echo_server.py'))} {{host}} {{port}}"],
-        *["--client", f"{python} {shlex.quote(str(HERE / 'echo_client.py'))} {{url}} {{agent}}"],
+        *["--level", "quick", "--parallel"],
+        *["--server", f"{python} {server} {{host}} {{port}} {agent}"],
+        *["--client", f"{python} {client} {{url}} {agent}"],
         *arguments,
     ]
-    parsed = conformance.parse_options(options)
+    # Each has reports of its own.
+    out = conformance.parse_options(options).out / f"autobahn-{agent}"
+    status = conformance.main([*options, "--agent", agent, "--out", str(out)])
+    if status != 0:
+        return status
+    summary = json.loads((out / "summary.json").read_text())
+    for role, result in summary.items():
+        for line in unexpected(agent, result["cases"]):
+            print(f"{agent} {role}: case {line}")
+            status = 1
+    return status
+
+
+def main(arguments: list[str]) -> int:
+    """Run the testsuite; return the exit status."""
+    parsed = conformance.parse_options([*arguments, "--setup-only"])
     try:
         conformance.find_python27(parsed.python27)
     except conformance.SetupError as exc:
         print(f"Skipped: {exc}")
         return 0
-    status = conformance.main(options)
-    if status != 0:
-        return status
-    summary = json.loads((parsed.out / "summary.json").read_text())
-    for role, result in summary.items():
-        for line in unexpected(result["cases"]):
-            print(f"{role}: case {line}")
-            status = 1
-    return status
+    return max(run(agent, arguments) for agent in AGENTS)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import ast
 import importlib
 import inspect
+import os
 import pkgutil
 import subprocess
 import sys
@@ -11,41 +12,54 @@ from pathlib import Path
 import pytest
 
 import websockets
-from websockets._aliases import NAMES, SUBMODULES
+from websockets._aliases import MODULES, NAMES, SUBMODULES
 
 # Modules that are other modules by another name.
-MODULES = {
+WHOLE_MODULES = {
     "websockets.asyncio.client": "ws_asyncio.client",
     "websockets.asyncio.connection": "ws_asyncio.connection",
     "websockets.asyncio.router": "ws_asyncio.router",
     "websockets.asyncio.server": "ws_asyncio.server",
+    "websockets.auth": "ws_legacy.auth",
     "websockets.datastructures": "ws_protocol.datastructures",
-    "websockets.exceptions": "ws_protocol.exceptions",
     "websockets.extensions": "ws_protocol.extensions",
     "websockets.extensions.base": "ws_protocol.extensions.base",
     "websockets.extensions.permessage_deflate": "ws_protocol.extensions.permessage_deflate",
     "websockets.frames": "ws_protocol.frames",
     "websockets.headers": "ws_protocol.headers",
     "websockets.http11": "ws_protocol.http11",
+    "websockets.legacy.auth": "ws_legacy.auth",
+    "websockets.legacy.client": "ws_legacy.client",
+    "websockets.legacy.exceptions": "ws_legacy.exceptions",
+    "websockets.legacy.framing": "ws_legacy.framing",
+    "websockets.legacy.handshake": "ws_legacy.handshake",
+    "websockets.legacy.http": "ws_legacy.http",
+    "websockets.legacy.protocol": "ws_legacy.protocol",
+    "websockets.legacy.server": "ws_legacy.server",
     "websockets.protocol": "ws_protocol.protocol",
     "websockets.proxy": "ws_protocol.proxy",
     "websockets.typing": "ws_protocol.typing",
     "websockets.uri": "ws_protocol.uri",
 }
 
-# Modules that have a selection, and where it is from.
+# Where the names of each module are at home, from the table and for those that need none.
 SELECTIONS = {
-    "websockets.client": {
-        "ClientProtocol": "ws_protocol.client",
-        "backoff": "ws_protocol.client",
-        "process_exception": "ws_protocol.client",
+    **{
+        module: {name: (alias.home, alias.name or name) for name, alias in names.items()}
+        for module, names in MODULES.items()
     },
-    "websockets.server": {"ServerProtocol": "ws_protocol.server"},
     "websockets.utils": {
-        "accept_key": "ws_protocol.handshake",
-        "apply_mask": "ws_protocol.masking",
+        "accept_key": ("ws_protocol.handshake", "accept_key"),
+        "apply_mask": ("ws_protocol.masking", "apply_mask"),
     },
 }
+SELECTIONS["websockets.exceptions"] |= {
+    name: ("ws_protocol.exceptions", name)
+    for name in importlib.import_module("ws_protocol.exceptions").__all__
+}
+
+# Those of them whose import warns.
+WARN = {"websockets.http"}
 
 # Modules that other tests are about.
 OTHERS = {
@@ -53,6 +67,7 @@ OTHERS = {
     "websockets._version",
     "websockets.asyncio",
     "websockets.connection",
+    "websockets.legacy",
     "websockets.version",
 }
 
@@ -66,14 +81,24 @@ def run_python(program: str) -> str:
 # The names of the package
 
 
-@pytest.mark.parametrize("name, home", NAMES.items(), ids=NAMES)
-def test_name_is_the_object_at_home(name, home):
-    assert getattr(websockets, name) is getattr(importlib.import_module(home), name)
+@pytest.mark.parametrize("name, alias", NAMES.items(), ids=NAMES)
+def test_name_is_the_object_at_home(name, alias):
+    home = importlib.import_module(alias.home)
+    assert getattr(websockets, name) is getattr(home, alias.name or name)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_home_makes_its_name_public(name):
-    assert name in importlib.import_module(NAMES[name]).__all__
+@pytest.mark.parametrize("name, alias", NAMES.items(), ids=NAMES)
+def test_homes_make_the_name_public(name, alias):
+    assert (alias.name or name) in importlib.import_module(alias.home).__all__
+    if alias.new:
+        assert name in importlib.import_module(alias.new).__all__
+
+
+@pytest.mark.parametrize("name", [name for name, alias in NAMES.items() if alias.instead])
+def test_what_is_to_be_used_instead_exists(name):
+    module, _, attribute = NAMES[name].instead.rpartition(".")
+    if module:
+        assert hasattr(importlib.import_module(module), attribute)
 
 
 def test_all_has_each_name_once():
@@ -98,7 +123,10 @@ def test_looking_at_every_attribute_warns_of_nothing():
     assert dict(inspect.getmembers(websockets)).keys() == set(dir(websockets))
 
 
-@pytest.mark.parametrize("package", ["websockets", "websockets.asyncio"])
+@pytest.mark.parametrize(
+    "package",
+    ["websockets", "websockets.asyncio", "websockets.client", "websockets.legacy"],
+)
 def test_unknown_name_raises_attribute_error(package):
     module = importlib.import_module(package)
     with pytest.raises(AttributeError) as raised:
@@ -136,14 +164,18 @@ def type_checking_imports(module):
 
 def test_type_checkers_see_the_names_of_the_table():
     imports = type_checking_imports(websockets)
-    assert len(imports) == len(dict(imports))
-    assert {name: home for name, home in imports if home is not None} == NAMES
+    assert len({name for name, _ in imports}) == len(set(imports))
+    homes = {(alias.name or name): alias.home for name, alias in NAMES.items()}
+    assert {name: home for name, home in imports if home is not None} == homes
     assert {name for name, home in imports if home is None} == SUBMODULES
 
 
-def test_type_checkers_see_the_modules_of_asyncio():
-    seen = {name for name, home in type_checking_imports(websockets.asyncio)}
-    assert seen == {info.name for info in pkgutil.iter_modules(websockets.asyncio.__path__)}
+@pytest.mark.parametrize("package", ["websockets.asyncio", "websockets.legacy"])
+def test_type_checkers_see_the_modules_of_packages(package):
+    package = importlib.import_module(package)
+    seen = {name for name, home in type_checking_imports(package)}
+    assert seen == {info.name for info in pkgutil.iter_modules(package.__path__)}
+    assert seen <= set(dir(package))
 
 
 # The modules
@@ -151,10 +183,10 @@ def test_type_checkers_see_the_modules_of_asyncio():
 
 def test_every_module_is_tested():
     found = {info.name for info in pkgutil.walk_packages(websockets.__path__, "websockets.")}
-    assert found == MODULES.keys() | SELECTIONS.keys() | OTHERS
+    assert found == WHOLE_MODULES.keys() | SELECTIONS.keys() | OTHERS
 
 
-@pytest.mark.parametrize("module, home", MODULES.items(), ids=MODULES)
+@pytest.mark.parametrize("module, home", WHOLE_MODULES.items(), ids=WHOLE_MODULES)
 def test_module_has_the_objects_of_its_home(module, home):
     alias, original = importlib.import_module(module), importlib.import_module(home)
     assert alias.__all__ is original.__all__
@@ -163,12 +195,88 @@ def test_module_has_the_objects_of_its_home(module, home):
         assert getattr(alias, name) is getattr(original, name)
 
 
+@pytest.mark.filterwarnings("ignore:Headers and MultipleValuesError were moved")
 @pytest.mark.parametrize("module, names", SELECTIONS.items(), ids=SELECTIONS)
 def test_module_has_objects_of_their_homes(module, names):
     alias = importlib.import_module(module)
-    for name, home in names.items():
-        assert getattr(alias, name) is getattr(importlib.import_module(home), name)
-    assert set(alias.__all__) <= names.keys()
+    for name, (home, name_there) in names.items():
+        assert getattr(alias, name) is getattr(importlib.import_module(home), name_there)
+    assert set(alias.__all__) <= names.keys() <= {*dir(alias), *alias.__all__}
+
+
+# Which implementation
+
+
+def run_with_aliases(value, program):
+    """Run a program with the environment variable, and return the process."""
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", program],
+        env=os.environ | {"WEBSOCKETS_ALIASES": value},
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize(
+    "value, module", [("asyncio", "ws_asyncio.client"), ("legacy", "ws_legacy.client")]
+)
+def test_environment_chooses_the_implementation(value, module):
+    process = run_with_aliases(value, "import websockets; print(websockets.connect.__module__)")
+    assert (process.stdout, process.stderr) == (f"{module}\n", "")
+
+
+def test_names_lead_to_the_new_implementation_where_it_has_them():
+    program = (
+        "import importlib, websockets\n"
+        "from websockets._aliases import NAMES\n"
+        "for name, alias in NAMES.items():\n"
+        "    if not alias.instead:\n"
+        "        home = importlib.import_module(alias.new or alias.home)\n"
+        "        assert getattr(websockets, name) is getattr(home, alias.name or name)\n"
+    )
+    process = run_with_aliases("asyncio", program)
+    assert (process.returncode, process.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("name", [name for name, alias in NAMES.items() if alias.instead])
+def test_name_without_a_counterpart_warns_and_stays(name):
+    program = (
+        "import warnings, websockets\n"
+        "with warnings.catch_warnings(record=True) as caught:\n"
+        "    warnings.simplefilter('always')\n"
+        f"    print(websockets.{name}.__module__)\n"
+        "for warning in caught:\n"
+        "    print(warning.category.__name__, warning.filename, warning.message)\n"
+    )
+    process = run_with_aliases("asyncio", program)
+    alias = NAMES[name]
+    message = f"websockets.{name} has no counterpart in the new implementation; use {alias.instead}"
+    assert process.stdout.splitlines() == [
+        getattr(websockets, name).__module__,
+        f"DeprecationWarning <string> {message}",
+    ]
+
+
+def test_star_import_of_the_new_implementation_warns_of_nothing():
+    program = "import inspect, websockets\nfrom websockets import *\ninspect.getmembers(websockets)"
+    process = run_with_aliases("asyncio", program)
+    assert (process.returncode, process.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("module", ["websockets.client", "websockets.server"])
+def test_modules_lead_to_the_original_implementation_always(module):
+    name = module.replace("websockets.client", "connect").replace("websockets.server", "serve")
+    process = run_with_aliases("asyncio", f"import {module}; print({module}.{name}.__module__)")
+    assert process.stdout.startswith("ws_legacy.")
+
+
+def test_environment_with_a_wrong_value_is_an_error():
+    process = run_with_aliases("new", "import websockets")
+    assert process.returncode == 1
+    assert process.stderr.endswith(
+        "ValueError: environment variable WEBSOCKETS_ALIASES must be asyncio, for the new "
+        "implementation, or legacy, for the original, which is the default; got 'new'\n"
+    )
 
 
 # Importing
@@ -196,7 +304,11 @@ def test_import_of_protocol_imports_no_io():
     sorted(
         {
             *(f"websockets.{name}" for name in SUBMODULES),
-            *(name for name in MODULES if name.startswith("websockets.asyncio.")),
+            *(
+                name
+                for name in WHOLE_MODULES
+                if name.startswith(("websockets.asyncio.", "websockets.legacy."))
+            ),
         }
     ),
 )
@@ -205,7 +317,7 @@ def test_module_is_there_without_being_imported(module):
     assert run_python(program) == f"{module}\n"
 
 
-@pytest.mark.parametrize("module", sorted(MODULES.keys() | SELECTIONS.keys()))
+@pytest.mark.parametrize("module", sorted((WHOLE_MODULES.keys() | SELECTIONS.keys()) - WARN))
 def test_module_can_be_imported_first(module):
     # Whatever the order in which modules are imported, there is no circular import.
     assert run_python(f"import {module}; print({module}.__name__)") == f"{module}\n"

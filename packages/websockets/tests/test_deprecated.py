@@ -8,6 +8,7 @@ import pytest
 
 import websockets.client
 import websockets.server
+from websockets._aliases import DEPRECATED
 from ws_protocol.client import ClientProtocol
 from ws_protocol.protocol import SEND_EOF, Protocol, Side, State
 from ws_protocol.server import ServerProtocol
@@ -65,6 +66,37 @@ def test_connection_has_what_replaced_its_names():
     assert module.Side is Side
     assert module.State is State
     assert sorted(module.__all__) == ["Connection", "SEND_EOF", "Side", "State"]
+
+
+@pytest.fixture
+def fresh_import_of_http(monkeypatch):
+    """Have the next import of ``websockets.http`` be the first."""
+    monkeypatch.delitem(sys.modules, "websockets.http", raising=False)
+    monkeypatch.delattr(sys.modules["websockets"], "http", raising=False)
+
+
+@pytest.mark.usefixtures("fresh_import_of_http")
+def test_import_from_http_warns_at_the_line_that_imports():
+    message = (
+        "^Headers and MultipleValuesError were moved from websockets.http to "
+        "websockets.datastructures and read_request and read_response were moved from "
+        "websockets.http to websockets.legacy.http$"
+    )
+    with pytest.warns(DeprecationWarning, match=message) as warnings:
+        from websockets.http import Headers
+    (warning,) = warnings
+    assert blamed_line(warning).startswith("from websockets.http import Headers")
+    assert Headers is websockets.Headers
+
+
+@pytest.mark.parametrize("name", DEPRECATED)
+def test_name_that_was_moved_warns_at_the_line_that_uses_it(name):
+    with pytest.warns(DeprecationWarning, match=f"^websockets.{name} is deprecated$") as warnings:
+        value = getattr(websockets, name)
+    (warning,) = warnings
+    assert blamed_line(warning).startswith("value = getattr(websockets, name)")
+    assert value is DEPRECATED[name].load(name)
+    assert name not in dir(websockets)
 
 
 def test_client_connection_warns_at_the_line_that_calls_it():

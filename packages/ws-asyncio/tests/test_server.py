@@ -675,6 +675,7 @@ async def test_headers_of_a_response_are_not_overridden(get_uri):
     def process_request(connection, request):
         response = connection.respond(404, "")
         response.headers["Server"] = "Smith"
+        del response.headers["Date"]
         response.headers["Date"] = "yesterday"
         return response
 

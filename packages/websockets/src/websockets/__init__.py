@@ -1,4 +1,4 @@
-"""WebSocket clients and servers: aliases of what ``ws_protocol``, ``ws_asyncio`` and so on define.
+"""WebSocket clients and servers: aliases of what ``ws_protocol``, ``ws_legacy`` and so on define.
 
 ``import websockets`` imports next to nothing: a name is imported when it is used.
 """
@@ -12,6 +12,17 @@ if TYPE_CHECKING:
     from ws_asyncio.client import ClientConnection
     from ws_asyncio.router import Router, route, unix_route
     from ws_asyncio.server import Server, ServerConnection, basic_auth
+    from ws_legacy.auth import BasicAuthWebSocketServerProtocol, basic_auth_protocol_factory
+    from ws_legacy.client import WebSocketClientProtocol, connect, unix_connect
+    from ws_legacy.exceptions import AbortHandshake, InvalidStatusCode, RedirectHandshake
+    from ws_legacy.protocol import WebSocketCommonProtocol
+    from ws_legacy.server import (
+        WebSocketServer,
+        WebSocketServerProtocol,
+        broadcast,
+        serve,
+        unix_serve,
+    )
     from ws_protocol.client import ClientProtocol
     from ws_protocol.datastructures import Headers, HeadersLike, MultipleValuesError
     from ws_protocol.exceptions import (
@@ -49,6 +60,7 @@ if TYPE_CHECKING:
         TooManyHeaders,
         WebSocketException,
     )
+    from ws_protocol.exceptions import ProtocolError as WebSocketProtocolError
     from ws_protocol.frames import Close, CloseCode, Frame, Opcode
     from ws_protocol.http11 import Request, Response
     from ws_protocol.protocol import Protocol, Side, State
@@ -64,6 +76,7 @@ if TYPE_CHECKING:
     )
 
     from . import asyncio as asyncio
+    from . import auth as auth
     from . import client as client
     from . import datastructures as datastructures
     from . import exceptions as exceptions
@@ -71,6 +84,7 @@ if TYPE_CHECKING:
     from . import frames as frames
     from . import headers as headers
     from . import http11 as http11
+    from . import legacy as legacy
     from . import protocol as protocol
     from . import proxy as proxy
     from . import server as server
@@ -79,9 +93,17 @@ if TYPE_CHECKING:
     from . import utils as utils
     from . import version as version
 else:
-    __getattr__, __dir__ = _aliases.lazy_attributes(globals(), _aliases.NAMES, _aliases.SUBMODULES)
+    __getattr__, __dir__ = _aliases.lazy_attributes(
+        globals(),
+        _aliases.NAMES,
+        _aliases.SUBMODULES,
+        _aliases.DEPRECATED,
+        new=_aliases.use_new(),
+    )
 
 __all__ = [
+    "AbortHandshake",
+    "BasicAuthWebSocketServerProtocol",
     "ClientConnection",
     "ClientProtocol",
     "Close",
@@ -113,6 +135,7 @@ __all__ = [
     "InvalidProxyStatus",
     "InvalidState",
     "InvalidStatus",
+    "InvalidStatusCode",
     "InvalidURI",
     "InvalidUpgrade",
     "LoggerLike",
@@ -124,6 +147,7 @@ __all__ = [
     "Protocol",
     "ProtocolError",
     "ProxyError",
+    "RedirectHandshake",
     "Request",
     "RequestLineTooLong",
     "Response",
@@ -139,8 +163,23 @@ __all__ = [
     "Subprotocol",
     "TooManyFragments",
     "TooManyHeaders",
+    "WebSocketClientProtocol",
+    "WebSocketCommonProtocol",
     "WebSocketException",
+    "WebSocketProtocolError",
+    "WebSocketServer",
+    "WebSocketServerProtocol",
     "basic_auth",
+    "basic_auth_protocol_factory",
+    "broadcast",
+    "connect",
     "route",
+    "serve",
+    "unix_connect",
     "unix_route",
+    "unix_serve",
 ]
+
+if not TYPE_CHECKING and _aliases.use_new():
+    # Those that warn aren't for whoever asks for all.
+    __all__ = [name for name in __all__ if not _aliases.NAMES[name].instead]

@@ -1,13 +1,20 @@
-"""Alias of :mod:`ws_protocol.client`."""
+"""Aliases of :mod:`ws_protocol.client` and of the original client, :mod:`ws_legacy.client`."""
 
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ws_protocol.client import ClientProtocol as ClientProtocol
-from ws_protocol.client import backoff as backoff
-from ws_protocol.client import process_exception as process_exception
 
-__all__ = ["ClientProtocol"]
+from . import _aliases
+
+if TYPE_CHECKING:
+    from ws_legacy.client import WebSocketClientProtocol, connect, unix_connect
+    from ws_protocol.client import backoff as backoff
+    from ws_protocol.client import process_exception as process_exception
+else:
+    __getattr__, __dir__ = _aliases.lazy_attributes(globals(), _aliases.MODULES[__name__])
+
+__all__ = ["ClientProtocol", "WebSocketClientProtocol", "connect", "unix_connect"]
 
 
 class ClientConnection(ClientProtocol):

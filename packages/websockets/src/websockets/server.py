@@ -1,11 +1,31 @@
-"""Alias of :mod:`ws_protocol.server`."""
+"""Aliases of :mod:`ws_protocol.server` and of the original server, :mod:`ws_legacy.server`."""
 
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ws_protocol.server import ServerProtocol as ServerProtocol
 
-__all__ = ["ServerProtocol"]
+from . import _aliases
+
+if TYPE_CHECKING:
+    from ws_legacy.server import (
+        WebSocketServer,
+        WebSocketServerProtocol,
+        broadcast,
+        serve,
+        unix_serve,
+    )
+else:
+    __getattr__, __dir__ = _aliases.lazy_attributes(globals(), _aliases.MODULES[__name__])
+
+__all__ = [
+    "ServerProtocol",
+    "WebSocketServer",
+    "WebSocketServerProtocol",
+    "broadcast",
+    "serve",
+    "unix_serve",
+]
 
 
 class ServerConnection(ServerProtocol):

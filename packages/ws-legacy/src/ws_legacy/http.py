@@ -1,0 +1,72 @@
+"""Reading the HTTP messages of the opening handshake from an :class:`asyncio.StreamReader`.
+
+Nothing here is needed for connections: it is for programs that used it for their own servers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from ws_protocol.datastructures import Headers
+from ws_protocol.http11 import RequestReader, ResponseReader
+from ws_protocol.limits import MAX_LINE_LENGTH, MAX_NUM_HEADERS
+
+__all__ = ["MAX_LINE_LENGTH", "MAX_NUM_HEADERS", "read_request", "read_response"]
+
+
+async def read_request(stream: asyncio.StreamReader) -> tuple[str, Headers]:
+    """Read a GET request, which has no body.
+
+    Args:
+        stream: What to read from. What follows the request stays there.
+
+    Returns:
+        Path and headers.
+
+    Raises:
+        EOFError: The stream ends before the request does.
+        SecurityError: The request exceeds a limit.
+        ValueError: The request isn't valid, or isn't a GET request.
+
+    """
+    reader = RequestReader()
+    while (request := reader.feed(await read_line(stream))) is None:
+        pass
+    if request.method != "GET":
+        raise ValueError(f"unsupported HTTP method: {request.method}")
+    return request.path, request.headers
+
+
+async def read_response(stream: asyncio.StreamReader) -> tuple[int, str, Headers]:
+    """Read a response, but for its body.
+
+    Args:
+        stream: What to read from. What follows the headers stays there.
+
+    Returns:
+        Status code, reason phrase and headers.
+
+    Raises:
+        EOFError: The stream ends before the headers do.
+        SecurityError: The response exceeds a limit.
+        ValueError: The response isn't valid.
+
+    """
+    reader = ResponseReader(body=False)
+    while (response := reader.feed(await read_line(stream))) is None:
+        pass
+    return response.status_code, response.reason_phrase, response.headers
+
+
+async def read_line(stream: asyncio.StreamReader) -> bytes:
+    """Read a line, with its end.
+
+    Raises:
+        EOFError: The stream ends.
+        ValueError: The line exceeds the limit of the stream.
+
+    """
+    line = await stream.readline()
+    if not line.endswith(b"\n"):
+        raise EOFError("connection closed while reading HTTP headers")
+    return line
