@@ -44,6 +44,7 @@ TEST_PEERS = {
         "uvloop>=0.21; sys_platform != 'win32'",
         "werkzeug>=3.0",
     ],
+    "ws-legacy": ["trustme>=1.1", "uvloop>=0.21; sys_platform != 'win32'"],
 }
 
 nox.options.default_venv_backend = "virtualenv"
@@ -145,8 +146,6 @@ def lint(session: nox.Session) -> None:
     # Type checkers of users see the installed packages.
     session.chdir(session.create_tmp())
     for package in PACKAGES:
-        if package == "ws-legacy":
-            continue  # it has no names yet, of which pyright could tell the types
         import_name = package.replace("-", "_")
         session.run("pyright", "--ignoreexternal", "--verifytypes", import_name, silent=True)
 

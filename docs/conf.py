@@ -23,7 +23,7 @@ nitpicky = True
 nitpick_ignore_regex = [
     (
         "py:.*",
-        r"(asyncio|collections|http|logging|os|re|socket|ssl|ssl_module|time|uuid|zlib)\..*",
+        r"_?(asyncio|collections|http|logging|os|re|socket|ssl|ssl_module|time|uuid|zlib)(\..*)?",
     ),
     ("py:obj", "True|False"),
     # Of werkzeug.

@@ -5,14 +5,13 @@ The functions that make the text need nothing but Python; the directives hand it
 
 from __future__ import annotations
 
-import importlib
-import types
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
+    from websockets._aliases import Alias
     from ws_protocol.state import State, Transition
 
 
@@ -51,29 +50,24 @@ def build_transitions(transitions: dict[tuple[State, Transition], State]) -> str
     return build_table(["", *(f"in ``{state.name}``" for state in states)], rows)
 
 
-def build_aliases(package: types.ModuleType) -> str:
-    """Return the table of the names that a package has, and the modules that define them."""
-    by_module: dict[str, list[str]] = {}
-    for name in package.__all__:
-        defined_in = find_module(package, name)
-        by_module.setdefault(defined_in, []).append(f"``{name}``")
-    rows = [[f":mod:`{module}`", ", ".join(names)] for module, names in sorted(by_module.items())]
-    return build_table(["module", "names"], rows)
+def build_aliases(names: Mapping[str, Alias]) -> str:
+    """Return the table of names, where they are at home, and where with WEBSOCKETS_ALIASES=asyncio.
 
+    Args:
+        names: ``websockets._aliases.NAMES``.
 
-def find_module(package: types.ModuleType, name: str) -> str:
-    """Return the name of the module that defines what a package has as a name.
-
-    Type aliases don't know it, and are looked for.
     """
-    value: Any = getattr(package, name)
-    module = getattr(value, "__module__", "")
-    if module.startswith("ws_"):
-        return str(module)
-    for candidate in ("ws_protocol.typing", "ws_protocol.datastructures"):
-        if getattr(importlib.import_module(candidate), name, None) is value:
-            return candidate
-    raise LookupError(f"{package.__name__}.{name} isn't defined in any module that is known")
+    by_home: dict[tuple[str, str], list[str]] = {}
+    for name, alias in names.items():
+        if alias.instead:
+            new = f"none; use {alias.instead}"
+        elif alias.new:
+            new = f":mod:`{alias.new}`"
+        else:
+            new = "the same"
+        by_home.setdefault((alias.home, new), []).append(f"``{name}``")
+    rows = [[f":mod:`{home}`", ", ".join(names), new] for (home, new), names in by_home.items()]
+    return build_table(["module", "names", "new"], sorted(rows))
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
@@ -106,9 +100,9 @@ def setup(app: Sphinx) -> dict[str, bool]:
         """The table of the names that ``websockets`` has."""
 
         def make(self) -> str:
-            import websockets
+            from websockets._aliases import NAMES
 
-            return build_aliases(websockets)
+            return build_aliases(NAMES)
 
     app.add_directive("transitions-table", TransitionsTable)
     app.add_directive("aliases-table", AliasesTable)

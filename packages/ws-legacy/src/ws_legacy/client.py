@@ -31,9 +31,10 @@ from ws_protocol.uri import WebSocketURI, parse_uri
 
 from ._deprecation import rename_arguments
 from .exceptions import InvalidStatusCode, RedirectHandshake
+from .http import escape
 from .protocol import WebSocketCommonProtocol
 
-__all__ = ["WebSocketClientProtocol", "connect", "unix_connect"]
+__all__ = ["Connect", "WebSocketClientProtocol", "connect", "unix_connect"]
 
 
 class WebSocketClientProtocol(WebSocketCommonProtocol):
@@ -117,7 +118,7 @@ class WebSocketClientProtocol(WebSocketCommonProtocol):
         self._write()
         await self._handshaking
         if self._session.response is not None:
-            self.response_headers = self._session.response.headers
+            self.response_headers = escape(self._session.response.headers)
         failure = protocol.handshake_exc
         if failure is not None:
             # Its traceback refers to this connection, which would be a cycle.

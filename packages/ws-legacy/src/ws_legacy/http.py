@@ -34,7 +34,7 @@ async def read_request(stream: asyncio.StreamReader) -> tuple[str, Headers]:
         pass
     if request.method != "GET":
         raise ValueError(f"unsupported HTTP method: {request.method}")
-    return request.path, request.headers
+    return request.path, escape(request.headers)
 
 
 async def read_response(stream: asyncio.StreamReader) -> tuple[int, str, Headers]:
@@ -55,7 +55,7 @@ async def read_response(stream: asyncio.StreamReader) -> tuple[int, str, Headers
     reader = ResponseReader(body=False)
     while (response := reader.feed(await read_line(stream))) is None:
         pass
-    return response.status_code, response.reason_phrase, response.headers
+    return response.status_code, response.reason_phrase, escape(response.headers)
 
 
 async def read_line(stream: asyncio.StreamReader) -> bytes:
@@ -70,3 +70,22 @@ async def read_line(stream: asyncio.StreamReader) -> bytes:
     if not line.endswith(b"\n"):
         raise EOFError("connection closed while reading HTTP headers")
     return line
+
+
+def escape(headers: Headers) -> Headers:
+    """Return headers as this API shows them: bytes outside ASCII as surrogate escapes.
+
+    The new API shows them as ISO-8859-1. Programs, uvicorn among them, encode the values again, and
+    count on this.
+
+    Args:
+        headers: Headers, with bytes outside ASCII as ISO-8859-1.
+
+    """
+    if all(value.isascii() for _, value in headers.raw_items()):
+        return headers
+    escaped = Headers()
+    for key, value in headers.raw_items():
+        # Valid it is, but for the escapes.
+        escaped.set_insecure(key, value.encode("iso-8859-1").decode("ascii", "surrogateescape"))
+    return escaped

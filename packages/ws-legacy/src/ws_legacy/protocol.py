@@ -402,9 +402,12 @@ class WebSocketCommonProtocol(SessionProtocol):
             reason: Close reason, at most 123 bytes in UTF-8.
 
         Raises:
+            InvalidState: There is no TCP connection yet.
             ProtocolError: The code isn't allowed in a frame, or the reason is too long.
 
         """
+        if not hasattr(self, "transport"):
+            raise InvalidState("WebSocket connection isn't established yet")
         if self._protocol.state is State.CONNECTING:
             self.fail_connection()
         else:

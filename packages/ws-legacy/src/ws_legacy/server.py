@@ -27,20 +27,24 @@ from ws_protocol.http11 import SERVER, Response
 from ws_protocol.limits import MAX_SIZE
 from ws_protocol.protocol import State
 from ws_protocol.server import ServerProtocol
+from ws_protocol.tracebacks import forget_tracebacks
 from ws_protocol.typing import LoggerLike, Origin, StatusLike, Subprotocol
 
 from ._deprecation import drop_empty_origin, rename_arguments, warn_about, warn_caller
 from ._server import WebSocketServer
 from .exceptions import AbortHandshake
 from .handshake import build_response, check_request
+from .http import escape
 from .protocol import WebSocketCommonProtocol, broadcast
 
 __all__ = [
     "HTTPResponse",
     "HeadersLikeOrCallable",
+    "Serve",
     "WebSocketServer",
     "WebSocketServerProtocol",
     "broadcast",
+    "remove_path_argument",
     "serve",
     "unix_serve",
 ]
@@ -149,6 +153,7 @@ class WebSocketServerProtocol(WebSocketCommonProtocol):
             raise
         finally:
             self.transport.abort()
+            forget_tracebacks(self._protocol.handshake_exc)
             self.ws_server.unregister(self)
             self.logger.info("connection closed")
 
@@ -227,7 +232,7 @@ class WebSocketServerProtocol(WebSocketCommonProtocol):
         if request is None:
             raise self._protocol.handshake_exc or InvalidMessage("did not receive an HTTP request")
         self.path = request.path
-        self.request_headers = request.headers
+        self.request_headers = escape(request.headers)
         invalid: InvalidHandshake | None = None
         if request.method != "GET":
             invalid = InvalidMethod(request.method)
@@ -235,7 +240,7 @@ class WebSocketServerProtocol(WebSocketCommonProtocol):
             invalid = InvalidProtocol(request.protocol)
         if invalid is not None:
             raise InvalidMessage("did not receive a valid HTTP request") from invalid
-        return request.path, request.headers
+        return request.path, self.request_headers
 
     def write_http_response(
         self, status: http.HTTPStatus, headers: Headers, body: bytes | None = None

@@ -85,7 +85,7 @@ def check_request(headers: Headers) -> str:
         headers: Headers of the request.
 
     Returns:
-        The key, for :func:`accept_key`.
+        The key, for :func:`~ws_protocol.handshake.accept_key`.
 
     Raises:
         InvalidHandshake: One of them is missing, or isn't valid.
