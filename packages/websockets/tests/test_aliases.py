@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import importlib.util
 import inspect
 import os
 import pkgutil
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import websockets
+import ws_asyncio
 from websockets._aliases import MODULES, NAMES, SUBMODULES
 
 # Modules that are other modules by another name.
@@ -277,6 +279,55 @@ def test_environment_with_a_wrong_value_is_an_error():
         "ValueError: environment variable WEBSOCKETS_ALIASES must be asyncio, for the new "
         "implementation, or legacy, for the original, which is the default; got 'new'\n"
     )
+
+
+@pytest.fixture
+def import_again(monkeypatch):
+    """Return a function that returns the package as it is with the environment variable.
+
+    It isn't the one that others import: what a program gets of that is tested above.
+    """
+
+    def import_again(value):
+        monkeypatch.setenv("WEBSOCKETS_ALIASES", value)
+        spec = importlib.util.spec_from_file_location("websockets", websockets.__file__)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    return import_again
+
+
+def test_name_with_a_counterpart_leads_to_it(import_again):
+    module = import_again("asyncio")
+    assert module.connect is ws_asyncio.connect
+    assert module.State is websockets.State
+
+
+def test_name_without_a_counterpart_warns_whenever_it_is_used(import_again):
+    module = import_again("asyncio")
+    for _ in range(2):
+        with pytest.warns(DeprecationWarning, match="WebSocketServer has no counterpart") as record:
+            assert module.WebSocketServer is websockets.WebSocketServer
+        assert record[0].filename == __file__
+
+
+def test_name_without_a_counterpart_is_not_for_who_looks_at_all(import_again):
+    module = import_again("asyncio")
+    assert "WebSocketServer" not in module.__all__
+    assert "WebSocketServer" not in dir(module)
+    assert {"connect", "State"} <= set(dir(module)) & set(module.__all__)
+
+
+def test_unknown_implementation_is_refused(import_again):
+    with pytest.raises(ValueError, match=r"WEBSOCKETS_ALIASES must be asyncio, .* got 'new'"):
+        import_again("new")
+
+
+def test_original_implementation_can_be_chosen(import_again):
+    module = import_again("legacy")
+    assert module.connect is websockets.connect
+    assert module.__all__ == websockets.__all__
 
 
 # Importing

@@ -400,7 +400,7 @@ async def test_iterator_retries_after_any_error(answer_raw, caplog):
                 pass
 
         task = asyncio.create_task(connect_for_ever())
-        while len(requests) < 7:
+        while len(requests) < 7:  # noqa: ASYNC110  # there is no event for it
             await asyncio.sleep(0.001)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):

@@ -102,7 +102,7 @@ class SessionProtocol(asyncio.Protocol):
                 self._reading_paused = False
                 self._set_timer()
                 self.transport.resume_reading()
-        elif not self._reading_paused:
+        elif not self._reading_paused and not self._session.eof_received:
             self._reading_paused = True
             self.transport.pause_reading()
 
@@ -221,9 +221,6 @@ class SessionProtocol(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if exc is not None:
-            # Where the transport noticed it, this connection may have called it: a cycle.
-            exc = exc.with_traceback(None)
         unanswered = self._session.lose_connection(exc)
         logger = self._protocol.logger
         if isinstance(logger, logging.LoggerAdapter) and logger.extra == {"websocket": self}:
