@@ -232,6 +232,32 @@ async def send_many(websocket, message, count):
         await websocket.send(message)
 
 
+@pytest.mark.parametrize("ending", ["abort", "close"])
+async def test_messages_of_one_chunk_count(pair, ending):
+    count = 10000
+    chunk = (b"\x81\x81" + MASK + b"a") * count
+    async with pair(server={"max_queue": 4, "compression": None}) as (client, server):
+        client.transport.write(chunk)
+        await until(lambda: not server.transport.is_reading())
+        assert 4 < len(server.messages) < 1000
+        if ending == "abort":
+            server.transport.abort()
+            await server.wait_closed()
+        else:
+            closing = asyncio.create_task(client.close())
+        # What was read before the connection ends isn't lost, however it ends.
+        received = 0
+        with pytest.raises(ConnectionClosed):
+            while True:
+                assert await server.recv() == "a"
+                received += 1
+        if ending == "abort":
+            assert received >= 1000
+        else:
+            assert received == count
+            await closing
+
+
 async def test_max_queue_counts_messages_not_fragments(pair):
     async with pair(client={"max_queue": 1}) as (client, server):
         await server.send(["a"] * 100)

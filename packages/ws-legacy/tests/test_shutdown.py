@@ -44,7 +44,7 @@ async def open_tcp_connection(server, **kwargs):
 async def until(condition):
     """Let the event loop run until something is true."""
     async with asyncio.timeout(10):
-        while not condition():
+        while not condition():  # noqa: ASYNC110  # there is no event for it
             await asyncio.sleep(0)
 
 
@@ -101,7 +101,7 @@ async def send_a_close_frame(server, reader, writer):
     # The TCP connection stays open.
     await be_idle(server, reader, writer)
     writer.write(b"\x88\x82" + MASK + b"\x03\xe8")
-    await reader.readuntil(b"\x88\x02\x03\xe8")
+    await until(lambda: all(websocket.close_rcvd for websocket in server.websockets))
 
 
 async def leave(server, reader, writer):
@@ -213,8 +213,9 @@ async def test_server_closes_whatever_clients_and_handlers_do(
         # The TCP connection is gone.
         with contextlib.suppress(ConnectionError):
             await reader.read()
-    # Handlers that send learn that the connection is closed, and don't handle it.
-    assert set(complaints(caplog)) <= {"connection handler failed"}
+    # Those learn that the connection is closed, and don't handle it.
+    careless = handler in (echo, send_all_the_time, send_fragments_all_the_time)
+    assert set(complaints(caplog)) <= ({"connection handler failed"} if careless else set())
 
 
 @pytest.mark.parametrize("scheme", ["ws", "wss"])
@@ -232,9 +233,7 @@ async def test_clients_are_told_that_the_server_closes(
     server_tls, client_tls, scheme, client, told
 ):
     tls = scheme == "wss"
-    server = await serve(
-        ignore, "127.0.0.1", 0, ssl=server_tls if tls else None, open_timeout=None
-    )
+    server = await serve(ignore, "127.0.0.1", 0, ssl=server_tls if tls else None, open_timeout=None)
     async with (
         asyncio.timeout(20),
         open_tcp_connection(server, **({"ssl": client_tls} if tls else {})) as (reader, writer),

@@ -16,6 +16,10 @@ from ws_protocol.typing import Data, LoggerLike
 
 __all__ = ["SessionProtocol"]
 
+# How much is processed before the messages that wait are counted, in bytes. Smaller would cost time
+# for large messages, which arrive in many pieces anyway.
+_PIECE = 4096
+
 
 class SessionProtocol(asyncio.Protocol):
     """A connection, but for its methods.
@@ -71,6 +75,9 @@ class SessionProtocol(asyncio.Protocol):
         # The one task that receives, if it waits.
         self._receiver: asyncio.Future[None] | None = None
         self._reading_paused = False
+        # What was read from the network, and wasn't processed, because enough messages wait.
+        self._unread = b""
+        self._processing = False
 
         # Tasks that wait because too much waits to be sent already.
         self._writing_paused = False
@@ -98,13 +105,38 @@ class SessionProtocol(asyncio.Protocol):
 
     def _adjust_reading(self) -> None:
         if self._session.wants_data(self.loop.time()):
-            if self._reading_paused:
-                self._reading_paused = False
-                self._set_timer()
-                self.transport.resume_reading()
+            if self._reading_paused and not self._processing:
+                self._process_unread()
         elif not self._reading_paused and not self._session.eof_received:
             self._reading_paused = True
             self.transport.pause_reading()
+
+    def _process_unread(self, all_of_it: bool = False) -> None:
+        """Process what was read from the network, until enough messages wait.
+
+        It goes in pieces: a chunk may have thousands of messages, or a few that are a thousand
+        times as large once inflated.
+
+        Args:
+            all_of_it: However many messages wait, because no more can come.
+
+        """
+        now = self.loop.time()
+        data, self._unread = self._unread, b""
+        pos = 0
+        self._processing = True
+        try:
+            while pos < len(data) and (all_of_it or self._session.wants_data(now)):
+                piece = data[pos : pos + _PIECE]
+                pos += _PIECE
+                self._process_received(self._session.receive_data(piece, now))
+        finally:
+            self._processing = False
+        self._unread = data[pos:]
+        if self._reading_paused and not self._unread and self._session.wants_data(now):
+            self._reading_paused = False
+            self._set_timer()
+            self.transport.resume_reading()
 
     def _process_received(self, answered: Sequence[tuple[asyncio.Future[float], float]]) -> None:
         """Process what was received.
@@ -218,6 +250,8 @@ class SessionProtocol(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell everybody who waits that the TCP connection is gone."""
+        # What arrived before can still be received.
+        self._process_unread(all_of_it=True)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -230,9 +264,7 @@ class SessionProtocol(asyncio.Protocol):
                 pong_waiter.set_exception(self.connection_closed_exc())
                 # Nobody needs to wait for it.
                 pong_waiter.exception()
-        # Not if somebody cancelled it.
-        if not self.connection_lost_waiter.done():
-            self.connection_lost_waiter.set_result(None)
+        self.connection_lost_waiter.set_result(None)
         self._process_received([])
         self._wake_receiver()
         self._writing_paused = False
@@ -261,10 +293,15 @@ class SessionProtocol(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Receive bytes."""
-        self._process_received(self._session.receive_data(data, self.loop.time()))
+        if self._unread or len(data) > _PIECE:
+            self._unread += data
+            self._process_unread()
+        else:
+            self._process_received(self._session.receive_data(data, self.loop.time()))
 
     def eof_received(self) -> None:
         """Receive the end of the stream."""
+        self._process_unread(all_of_it=True)
         self._session.receive_eof()
         self._process_received([])
         # Returning None makes the transport close itself.
