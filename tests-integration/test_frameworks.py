@@ -251,9 +251,7 @@ async def test_handshake_reaches_the_application(server, client):
 
 async def test_headers_beyond_ascii_reach_the_application(server):
     if server.name == "uvicorn-websockets-sansio":
-        pytest.skip(
-            "uvicorn expects ISO-8859-1 of versions from 17 on only"
-        )
+        pytest.skip("uvicorn expects ISO-8859-1 of versions from 17 on only")
     reader, writer = await asyncio.open_connection("127.0.0.1", server.report["port"])
     writer.write(
         b"GET /handshake HTTP/1.1\r\n"

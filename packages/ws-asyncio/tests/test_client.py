@@ -1,6 +1,7 @@
 import asyncio
 import logging
 import socket
+import types
 
 import pytest
 
@@ -541,3 +542,15 @@ async def test_failing_handshake_closes_the_tcp_connection(start_tcp_server):
     with pytest.raises(InvalidStatus):
         await connect(f"ws://127.0.0.1:{await start_tcp_server(talk)}")
     await closed.wait()
+
+
+async def test_connecting_from_a_generator_that_is_a_coroutine(get_uri):
+    @types.coroutine
+    def connect_to(uri):
+        connection = yield from connect(uri)
+        return connection
+
+    async with serve(echo, "127.0.0.1", 0) as server:
+        connection = await connect_to(get_uri(server))
+        await connection.close()
+        assert connection.close_code == CloseCode.NORMAL_CLOSURE

@@ -227,6 +227,9 @@ class connect:
     def __await__(self) -> Generator[Any, None, ClientConnection]:
         return self._connect().__await__()
 
+    # For yield from, in generators that were coroutines before there were others.
+    __iter__ = __await__
+
     async def __aenter__(self) -> ClientConnection:
         self.connection = await self
         return await self.connection.__aenter__()
