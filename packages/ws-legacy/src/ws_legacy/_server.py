@@ -34,6 +34,9 @@ class WebSocketServer:
 
     """
 
+    # Where it is public.
+    __module__ = "ws_legacy.server"
+
     server: asyncio.Server
 
     def __init__(self, logger: LoggerLike | None = None) -> None:

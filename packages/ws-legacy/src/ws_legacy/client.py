@@ -11,9 +11,9 @@ from types import TracebackType
 from typing import Any
 
 from ws_protocol.client import ClientProtocol, backoff, customize_request
-from ws_protocol.datastructures import HeadersLike
+from ws_protocol.datastructures import Headers, HeadersLike
 from ws_protocol.exceptions import InvalidStatus, SecurityError
-from ws_protocol.extensions.base import ClientExtensionFactory
+from ws_protocol.extensions.base import ClientExtensionFactory, Extension
 from ws_protocol.extensions.permessage_deflate import enable_client_permessage_deflate
 from ws_protocol.headers import validate_subprotocols
 from ws_protocol.http11 import USER_AGENT
@@ -57,6 +57,12 @@ class WebSocketClientProtocol(WebSocketCommonProtocol):
 
     is_client = True
     side = "client"
+
+    path: str
+    request_headers: Headers
+    response_headers: Headers
+    extensions: Sequence[Extension]
+    subprotocol: Subprotocol | None
 
     _protocol: ClientProtocol
 

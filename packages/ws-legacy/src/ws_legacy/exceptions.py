@@ -35,10 +35,10 @@ class AbortHandshake(InvalidHandshake):
         if not isinstance(body, (bytes, bytearray, memoryview)):
             raise TypeError(f"body of an HTTP response must be bytes, not {type(body).__name__}")
         super().__init__(status, headers, body)
-        self.status = http.HTTPStatus(status)
-        self.headers = Headers()
+        self.status: http.HTTPStatus = http.HTTPStatus(status)
+        self.headers: Headers = Headers()
         self.headers.update(headers)
-        self.body = bytes(body)
+        self.body: bytes = bytes(body)
 
     def __str__(self) -> str:
         return f"HTTP {self.status:d}, {len(self.headers)} headers, {len(self.body)} bytes"

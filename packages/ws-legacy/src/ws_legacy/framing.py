@@ -95,7 +95,8 @@ def prepare_data(data: DataLike) -> tuple[Opcode, BytesLike]:
     raise TypeError(f"data must be str or bytes-like, not {type(data).__name__}")
 
 
-encode_data = prepare_ctrl = encode_payload
+encode_data: Callable[[Any], bytes] = encode_payload
+prepare_ctrl: Callable[[Any], bytes] = encode_payload
 
 
 def parse_close(data: bytes) -> tuple[int, str]:

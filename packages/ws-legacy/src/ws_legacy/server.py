@@ -91,6 +91,11 @@ class WebSocketServerProtocol(WebSocketCommonProtocol):
     side = "server"
 
     handler_task: asyncio.Task[None]
+    path: str
+    request_headers: Headers
+    response_headers: Headers
+    extensions: Sequence[Extension]
+    subprotocol: Subprotocol | None
 
     _protocol: ServerProtocol
 
@@ -115,9 +120,9 @@ class WebSocketServerProtocol(WebSocketCommonProtocol):
         **kwargs: Any,
     ) -> None:
         super().__init__(logger=logger, **kwargs)
-        self.ws_handler = remove_path_argument(ws_handler)
+        self.ws_handler: Callable[..., Awaitable[Any]] = remove_path_argument(ws_handler)
         self.ws_server = ws_server
-        self.origins = drop_empty_origin(origins)
+        self.origins: Sequence[Origin | None] | None = drop_empty_origin(origins)
         self.available_extensions = extensions
         self.available_subprotocols = subprotocols
         self.extra_headers = extra_headers
@@ -577,7 +582,7 @@ class Serve:
             raise ValueError(f"unsupported compression: {compression}")
         if subprotocols is not None:
             validate_subprotocols(subprotocols)
-        self.ws_server = WebSocketServer(logger)
+        self.ws_server: WebSocketServer = WebSocketServer(logger)
         make_protocol = functools.partial(
             create,
             # What is deprecated is replaced here, where the caller is known.
