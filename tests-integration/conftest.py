@@ -15,6 +15,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import venv
 from pathlib import Path
@@ -144,6 +145,13 @@ async def demo():
         with contextlib.suppress(ProcessLookupError):
             process.kill()
         await process.communicate()
+
+
+@pytest.fixture
+def socket_path():
+    """A path for a Unix socket, which has room for a hundred bytes: ``tmp_path`` can be longer."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as directory:
+        yield Path(directory) / "socket"
 
 
 # A browser, which our own client drives over the DevTools protocol

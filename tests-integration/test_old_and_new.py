@@ -414,8 +414,8 @@ async def test_origins(client_api, server_api, make_pair, origin):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="there are no Unix sockets")
-async def test_unix_socket(client_api, server_api, tmp_path):
-    path = str(tmp_path / "socket")
+async def test_unix_socket(client_api, server_api, socket_path):
+    path = str(socket_path)
     async with server_api.unix_serve(echo, path):
         async with client_api.unix_connect(path) as client:
             await client.send("hello")

@@ -103,8 +103,8 @@ async def test_connect(place, echo, get_uri):
 
 @needs_unix_sockets
 @client_places
-async def test_unix_connect(place, echo, tmp_path):
-    path = str(tmp_path / "socket")
+async def test_unix_connect(place, echo, socket_path):
+    path = str(socket_path)
     async with websockets.unix_serve(echo, path):
         async with place.unix_connect(path) as websocket:
             await exchange(websocket)

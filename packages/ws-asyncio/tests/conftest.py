@@ -8,7 +8,9 @@ import contextlib
 import os
 import selectors
 import ssl
+import tempfile
 import weakref
+from pathlib import Path
 
 import pytest
 import trustme
@@ -111,6 +113,13 @@ async def _no_exception_is_lost():
     asyncio.get_running_loop().set_exception_handler(lambda _, context: contexts.append(context))
     yield
     assert contexts == []
+
+
+@pytest.fixture
+def socket_path():
+    """A path for a Unix socket, which has room for a hundred bytes: ``tmp_path`` can be longer."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as directory:
+        yield Path(directory) / "socket"
 
 
 @pytest.fixture(scope="session")

@@ -289,8 +289,8 @@ async def test_host_and_port_do_not_hold_for_another_origin(get_uri):
 
 
 @both_loops
-async def test_unix_socket_holds_for_the_same_origin_only(tmp_path, get_uri):
-    path = tmp_path / "socket"
+async def test_unix_socket_holds_for_the_same_origin_only(socket_path, get_uri):
+    path = socket_path
     redirects = Redirects({"/": "/new"})
     async with unix_serve(greet, path, process_request=redirects):
         async with unix_connect(path) as connection:

@@ -261,8 +261,8 @@ async def test_redirects_inject_no_headers(open_tcp_connection, caplog):
     assert caplog.records == []
 
 
-async def test_unix_socket_can_be_listened_on(url_map, tmp_path):
-    path = tmp_path / "socket"
+async def test_unix_socket_can_be_listened_on(url_map, socket_path):
+    path = socket_path
     async with unix_route(url_map, path):
         async with unix_connect(path, "ws://localhost/number/42") as connection:
             assert await connection.recv() == "{'number': 42}"

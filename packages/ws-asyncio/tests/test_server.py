@@ -269,8 +269,8 @@ async def test_addresses_are_logged(logged_of_servers):
     ]
 
 
-async def test_address_of_a_unix_socket_is_logged(logged_of_servers, tmp_path):
-    path = str(tmp_path / "socket")
+async def test_address_of_a_unix_socket_is_logged(logged_of_servers, socket_path):
+    path = str(socket_path)
     async with serve(echo, unix=True, path=path):
         assert logged_of_servers() == [f"server listening on {path}"]
 

@@ -79,15 +79,15 @@ async def test_connect_and_serve_can_be_made_without_an_event_loop():
     assert isinstance(serving, serve)
 
 
-async def test_connect_over_unix_sockets(tmp_path):
-    path = tmp_path / "socket"
+async def test_connect_over_unix_sockets(socket_path):
+    path = socket_path
     async with unix_serve(hello, path), unix_connect(path) as websocket:
         assert websocket.request_headers["Host"] == "localhost"
         assert await websocket.recv() == "Hello!"
 
 
-async def test_connect_over_a_unix_socket_given_as_argument(tmp_path):
-    path = str(tmp_path / "socket")
+async def test_connect_over_a_unix_socket_given_as_argument(socket_path):
+    path = str(socket_path)
     async with unix_serve(hello, path), unix_connect(uri="ws://a/b", path=path) as websocket:
         assert (websocket.request_headers["Host"], websocket.path) == ("a", "/b")
 
@@ -357,8 +357,8 @@ async def test_redirect_is_not_followed_with_a_socket(answer_raw):
             await connect(uri, sock=sock)
 
 
-async def test_redirect_to_another_origin_is_not_followed_with_a_unix_socket(tmp_path):
-    path = str(tmp_path / "socket")
+async def test_redirect_to_another_origin_is_not_followed_with_a_unix_socket(socket_path):
+    path = str(socket_path)
 
     async def refuse(path, headers):
         return 302, {"Location": "ws://example.com/"}, b""

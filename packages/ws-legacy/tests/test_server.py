@@ -414,8 +414,8 @@ async def test_serve_forever_closes_the_server_when_it_is_cancelled(get_uri):
     await server.wait_closed()
 
 
-async def test_server_on_a_unix_socket_tells_its_path(tmp_path, records):
-    path = str(tmp_path / "socket")
+async def test_server_on_a_unix_socket_tells_its_path(socket_path, records):
+    path = str(socket_path)
     async with unix_serve(wait, path):
         pass
     assert ("INFO", f"server listening on {path}") in records("websockets.server")

@@ -11,8 +11,8 @@ async def greet(websocket):
     await websocket.send("hello")
 
 
-async def test_unix_sockets_can_be_brought_along(tmp_path):
-    path = str(tmp_path / "socket")
+async def test_unix_sockets_can_be_brought_along(socket_path):
+    path = str(socket_path)
     with socket.socket(socket.AF_UNIX) as listening, socket.socket(socket.AF_UNIX) as connecting:
         listening.bind(path)
         async with unix_serve(greet, sock=listening):
