@@ -12,6 +12,8 @@ from ws_protocol.connection import (
     check_fragment,
     check_iterable,
     encode_payload,
+    iterate,
+    show_address,
 )
 from ws_protocol.frames import serialize_frame
 from ws_protocol.protocol import Protocol, Side, State
@@ -187,3 +189,20 @@ def test_payload_of_a_ping_cannot_be_anything_else(data):
     with pytest.raises(TypeError) as raised:
         encode_payload(data)
     assert str(raised.value) == f"data must be str or bytes-like, not {type(data).__name__}"
+
+
+async def test_fragments_come_from_either_kind_of_iterable():
+    assert [fragment async for fragment in iterate(["a", "b"])] == ["a", "b"]
+    assert [fragment async for fragment in iterate(fragments())] == ["a"]
+
+
+@pytest.mark.parametrize(
+    "address, text",
+    [
+        (("127.0.0.1", 80), "127.0.0.1:80"),
+        (("::1", 80, 0, 0), "[::1]:80"),
+        ("/run/socket", "/run/socket"),
+    ],
+)
+def test_address_is_shown(address, text):
+    assert show_address(address) == text

@@ -277,3 +277,25 @@ def test_headers_of_the_user_are_left_alone():
     headers = Headers(HEADERS)
     follow("ws://a/", "ws://b/").allowed_headers(headers)
     assert list(headers.raw_items()) == HEADERS
+
+
+ARGUMENTS = {"host": "h", "port": 1, "server_hostname": "n", "local_addr": ("a", 2)}
+
+
+def test_arguments_hold_in_the_same_origin():
+    redirect = follow("ws://a/", "/b")
+    assert redirect.allowed_arguments(ARGUMENTS) == ARGUMENTS
+    assert redirect.allowed_arguments({"unix": True}) == {"unix": True}
+
+
+def test_arguments_that_override_the_uri_do_not_cross_origins():
+    redirect = follow("ws://a/", "ws://b/")
+    assert redirect.allowed_arguments(ARGUMENTS) == {"local_addr": ("a", 2)}
+    with pytest.raises(ValueError, match=r"cannot follow cross-origin redirect .* Unix socket"):
+        redirect.allowed_arguments({"unix": True})
+
+
+@pytest.mark.parametrize("location", ["/b", "ws://b/"])
+def test_socket_that_is_there_already_leads_nowhere_else(location):
+    with pytest.raises(ValueError, match=r"cannot follow redirect to .* with a preexisting socket"):
+        follow("ws://a/", location).allowed_arguments({"sock": None})

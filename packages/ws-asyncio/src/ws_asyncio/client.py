@@ -17,7 +17,7 @@ from ws_protocol.extensions.permessage_deflate import enable_client_permessage_d
 from ws_protocol.http11 import USER_AGENT
 from ws_protocol.limits import MAX_REDIRECTS, MAX_SIZE
 from ws_protocol.reconnection import Reconnection
-from ws_protocol.redirects import Redirect, follow_redirect
+from ws_protocol.redirects import follow_redirect
 from ws_protocol.typing import LoggerLike, Origin, Subprotocol
 from ws_protocol.uri import WebSocketURI, parse_uri
 
@@ -312,33 +312,11 @@ class connect:
                     else:
                         return connection
                     headers = redirect.allowed_headers(headers)
-                    kwargs = allowed_arguments(redirect, kwargs)
+                    kwargs = redirect.allowed_arguments(kwargs)
                     uri, ws_uri = redirect.uri, redirect.ws_uri
                 raise SecurityError(f"more than {MAX_REDIRECTS} redirects")
         except TimeoutError as exc:
             raise TimeoutError("timed out during opening handshake") from exc
-
-
-def allowed_arguments(redirect: Redirect, kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Return those arguments for the event loop that hold for a redirect, too.
-
-    Raises:
-        ValueError: They lead to the server that redirected, and nowhere else.
-
-    """
-    if "sock" in kwargs:
-        raise ValueError(f"cannot follow redirect to {redirect.uri} with a preexisting socket")
-    if redirect.same_origin:
-        return kwargs
-    if kwargs.get("unix"):
-        raise ValueError(
-            f"cannot follow cross-origin redirect to {redirect.uri} with a Unix socket"
-        )
-    return {
-        name: value
-        for name, value in kwargs.items()
-        if name not in ("host", "port", "server_hostname")
-    }
 
 
 def unix_connect(

@@ -6,7 +6,6 @@ import asyncio
 import collections
 import contextlib
 from collections.abc import (
-    AsyncGenerator,
     AsyncIterable,
     AsyncIterator,
     Awaitable,
@@ -21,6 +20,7 @@ from ws_protocol.connection import (
     check_fragment,
     check_iterable,
     encode_payload,
+    iterate,
 )
 from ws_protocol.exceptions import (
     ConcurrencyError,
@@ -657,13 +657,3 @@ class Connection(BaseConnection[asyncio.Future[float]], asyncio.Protocol):
         self.session.receive_eof()
         self._process_received([])
         # Returning None makes the transport close itself.
-
-
-async def iterate(iterable: Iterable[Any] | AsyncIterable[Any]) -> AsyncGenerator[Any, None]:
-    """Iterate over either kind of iterable."""
-    if isinstance(iterable, AsyncIterable):
-        async for item in iterable:
-            yield item
-    else:
-        for item in iterable:
-            yield item

@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from ws_auth import basic_auth
+from ws_protocol.connection import show_address
 from ws_protocol.exceptions import (
     ConnectionClosed,
     ConnectionClosedOK,
@@ -265,7 +266,7 @@ class Server:
             self.server = await self._create_server(self)
             self._listening.append(self)
             for sock in self.server.sockets:
-                self.logger.info("server listening on %s", show_address(sock))
+                self.logger.info("server listening on %s", show_address(sock.getsockname()))
         return self
 
     def __await__(self) -> Generator[Any, None, Self]:
@@ -490,14 +491,6 @@ class Server:
             await connection.close()
         await connection.wait_closed()
         logger.info("connection closed")
-
-
-def show_address(sock: socket.socket) -> str:
-    """Return the address that a socket listens on, for logs."""
-    address = sock.getsockname()
-    if isinstance(address, tuple):
-        return "[{}]:{}".format(*address) if ":" in address[0] else "{}:{}".format(*address)
-    return str(address)
 
 
 def serve(

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from ws_protocol.connection import show_address
 from ws_protocol.frames import CloseCode
 from ws_protocol.protocol import State
 from ws_protocol.typing import LoggerLike
@@ -56,7 +57,7 @@ class WebSocketServer:
         self.server = server
         self.closed_waiter = server.get_loop().create_future()
         for sock in server.sockets:
-            self.logger.info("server listening on %s", show_address(sock))
+            self.logger.info("server listening on %s", show_address(sock.getsockname()))
 
     def register(self, protocol: WebSocketServerProtocol) -> None:
         """Take a new connection."""
@@ -163,11 +164,3 @@ class WebSocketServer:
     ) -> None:
         self.close()
         await self.wait_closed()
-
-
-def show_address(sock: socket.socket) -> str:
-    """Return the address that a socket listens on, for logs."""
-    address = sock.getsockname()
-    if isinstance(address, tuple):
-        return "[{}]:{}".format(*address) if ":" in address[0] else "{}:{}".format(*address)
-    return str(address)

@@ -218,8 +218,6 @@ class SessionProtocol(asyncio.Protocol):
 
         A timer that fires early is left alone: setting another for every change costs more.
         """
-        if self.connection_lost_waiter.done():
-            return
         deadline = self._session.next_deadline(self.loop.time())
         if deadline is None:
             return

@@ -25,7 +25,7 @@ from ws_protocol.limits import (
     MAX_REDIRECTS,
     MAX_SIZE,
 )
-from ws_protocol.redirects import Redirect, follow_redirect
+from ws_protocol.redirects import follow_redirect
 from ws_protocol.typing import LoggerLike, Origin, Subprotocol
 from ws_protocol.uri import WebSocketURI, parse_uri
 
@@ -377,7 +377,7 @@ class Connect:
                 self.protocol = protocol
                 return protocol
             headers = redirect.allowed_headers(headers)
-            kwargs = allowed_arguments(redirect, kwargs)
+            kwargs = redirect.allowed_arguments(kwargs)
             uri, wsuri = redirect.uri, redirect.ws_uri
         raise SecurityError("too many redirects")
 
@@ -419,28 +419,6 @@ def check_tls(wsuri: WebSocketURI, kwargs: dict[str, Any]) -> None:
         raise ValueError(
             "connect() received a ssl argument for a ws:// URI, use a wss:// URI to enable TLS"
         )
-
-
-def allowed_arguments(redirect: Redirect, kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Return those arguments for the event loop that hold for a redirect, too.
-
-    Raises:
-        ValueError: They lead to the server that redirected, and nowhere else.
-
-    """
-    if "sock" in kwargs:
-        raise ValueError(f"cannot follow redirect to {redirect.uri} with a preexisting socket")
-    if redirect.same_origin:
-        return kwargs
-    if kwargs.get("unix"):
-        raise ValueError(
-            f"cannot follow cross-origin redirect to {redirect.uri} with a Unix socket"
-        )
-    return {
-        name: value
-        for name, value in kwargs.items()
-        if name not in ("host", "port", "server_hostname")
-    }
 
 
 def unix_connect(

@@ -12,7 +12,6 @@ import contextlib
 import logging
 import uuid
 from collections.abc import (
-    AsyncGenerator,
     AsyncIterable,
     AsyncIterator,
     Awaitable,
@@ -21,7 +20,7 @@ from collections.abc import (
 )
 from typing import Any, cast
 
-from ws_protocol.connection import check_fragment, check_iterable, encode_payload
+from ws_protocol.connection import check_fragment, check_iterable, encode_payload, iterate
 from ws_protocol.datastructures import Headers
 from ws_protocol.exceptions import (
     ConcurrencyError,
@@ -560,16 +559,6 @@ class WebSocketCommonProtocol(SessionProtocol):
                 self.transport.close()
         elif hasattr(self, "transport"):
             self.transport.abort()
-
-
-async def iterate(iterable: Iterable[Any] | AsyncIterable[Any]) -> AsyncGenerator[Any, None]:
-    """Iterate over either kind of iterable."""
-    if isinstance(iterable, AsyncIterable):
-        async for item in iterable:
-            yield item
-    else:
-        for item in iterable:
-            yield item
 
 
 def broadcast(

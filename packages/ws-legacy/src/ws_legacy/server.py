@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import email.utils
 import functools
 import http
 import inspect
@@ -26,7 +25,7 @@ from ws_protocol.headers import parse_subprotocol, validate_subprotocols
 from ws_protocol.http11 import SERVER, Response
 from ws_protocol.limits import MAX_SIZE
 from ws_protocol.protocol import State
-from ws_protocol.server import ServerProtocol
+from ws_protocol.server import ServerProtocol, build_date
 from ws_protocol.tracebacks import forget_tracebacks
 from ws_protocol.typing import LoggerLike, Origin, StatusLike, Subprotocol
 
@@ -208,9 +207,8 @@ class WebSocketServerProtocol(WebSocketCommonProtocol):
 
     def _add_headers(self, headers: Headers) -> None:
         """Add what every response has."""
-        # RFC 9110, section 6.6.1: a server with a clock must send it.
         if "Date" not in headers:
-            headers["Date"] = email.utils.formatdate(usegmt=True)
+            headers["Date"] = build_date()
         if self.server_header is not None and "Server" not in headers:
             headers["Server"] = self.server_header
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import AsyncIterable, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping
 from typing import Any, Generic, TypeVar
 
 from .http11 import Request, Response
@@ -13,7 +13,14 @@ from .session import Session
 from .state import State
 from .typing import LoggerLike, Subprotocol
 
-__all__ = ["BaseConnection", "check_fragment", "check_iterable", "encode_payload"]
+__all__ = [
+    "BaseConnection",
+    "check_fragment",
+    "check_iterable",
+    "encode_payload",
+    "iterate",
+    "show_address",
+]
 
 Waiter = TypeVar("Waiter")
 
@@ -184,3 +191,25 @@ def encode_payload(data: Any) -> bytes:
     if isinstance(data, (bytes, bytearray, memoryview)):
         return bytes(data)
     raise TypeError(f"data must be str or bytes-like, not {type(data).__name__}")
+
+
+async def iterate(iterable: Iterable[Any] | AsyncIterable[Any]) -> AsyncGenerator[Any, None]:
+    """Iterate over the fragments of a message, whichever kind of iterable it is."""
+    if isinstance(iterable, AsyncIterable):
+        async for item in iterable:
+            yield item
+    else:
+        for item in iterable:
+            yield item
+
+
+def show_address(address: Any) -> str:
+    """Return an address that a server listens on, for logs.
+
+    Args:
+        address: What ``getsockname()`` returns: a path, or a tuple that starts with host and port.
+
+    """
+    if isinstance(address, tuple):
+        return "[{}]:{}".format(*address) if ":" in address[0] else "{}:{}".format(*address)
+    return str(address)

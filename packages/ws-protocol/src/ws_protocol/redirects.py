@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import urllib.parse
+from typing import Any
 
 from .datastructures import Headers, HeadersLike
 from .exceptions import InvalidStatus, SecurityError
@@ -50,6 +51,31 @@ class Redirect:
                 if name in allowed:
                     del allowed[name]
         return allowed
+
+    def allowed_arguments(self, kwargs: dict[str, Any]) -> dict[str, Any]:
+        """Return those arguments for opening a TCP connection that hold for the redirect, too.
+
+        Args:
+            kwargs: The arguments: ``sock`` and ``unix`` say that the socket is another than the URI
+                leads to; ``host``, ``port`` and ``server_hostname`` override the URI.
+
+        Raises:
+            ValueError: They lead to the server that redirected, and nowhere else.
+
+        """
+        if "sock" in kwargs:
+            raise ValueError(f"cannot follow redirect to {self.uri} with a preexisting socket")
+        if self.same_origin:
+            return kwargs
+        if kwargs.get("unix"):
+            raise ValueError(
+                f"cannot follow cross-origin redirect to {self.uri} with a Unix socket"
+            )
+        return {
+            name: value
+            for name, value in kwargs.items()
+            if name not in ("host", "port", "server_hostname")
+        }
 
 
 def follow_redirect(uri: str, ws_uri: WebSocketURI, exc: BaseException) -> Redirect | None:
