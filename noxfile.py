@@ -1,6 +1,7 @@
 """Every command that a person or CI runs: ``nox -l`` lists them.
 
-``python noxfile.py`` takes the same arguments as ``nox``, on machines that don't have it.
+``python noxfile.py`` takes the same arguments as ``nox``, on machines that don't have it. Without
+any, it runs the same, several sessions at a time.
 """
 
 from __future__ import annotations
@@ -117,6 +118,9 @@ def run_pytest(session: nox.Session, directory: Path, *, coverage: str | None = 
 @nox.session(tags=["ci"])
 def build(session: nox.Session) -> None:
     """Build the wheels that all other sessions install."""
+    if "WHEELS_ARE_BUILT" in os.environ:  # tools/gate.py did, before the sessions that need them
+        session.log("The wheels are there.")
+        return
     session.install("hatchling>=1.27")
     shutil.rmtree(WHEELS, ignore_errors=True)
     for package in PACKAGES:

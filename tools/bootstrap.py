@@ -1,7 +1,8 @@
 """Run nox on a machine that has nothing but Python with pip and venv.
 
 ``python noxfile.py ARGUMENTS`` does, first installing nox into a virtual environment below
-``.nox/``. Whoever has nox may call it directly.
+``.nox/``. Whoever has nox may call it directly. Without arguments, it runs everything that must
+pass, several sessions at a time.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import subprocess
 import sys
 import venv
 from pathlib import Path
+
+from .gate import run_all
 
 ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENT = ROOT / ".nox" / "bootstrap"
@@ -30,5 +33,7 @@ def main(arguments: list[str]) -> int:
         pip = [str(python), "-m", "pip", "--disable-pip-version-check", "--quiet"]
         subprocess.run([*pip, "install", REQUIREMENT], check=True)
         complete.touch()
-    nox = [str(python), "-m", "nox", "--noxfile", str(ROOT / "noxfile.py"), *arguments]
-    return subprocess.run(nox, check=False).returncode
+    nox = [str(python), "-m", "nox", "--noxfile", str(ROOT / "noxfile.py")]
+    if not arguments:
+        return run_all(nox)
+    return subprocess.run([*nox, *arguments], check=False).returncode
