@@ -1,7 +1,7 @@
 """Every command that a person or CI runs: ``nox -l`` lists them.
 
 ``python noxfile.py`` takes the same arguments as ``nox``, on machines that don't have it. Without
-any, it runs the same, several sessions at a time.
+any, it runs the same as ``nox``, several sessions at a time.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))
 
 import nox
+
+nox.needs_version = ">=2026.10.20"
 
 ROOT = Path(__file__).resolve().parent
 WHEELS = ROOT / ".nox" / "wheels"
@@ -48,6 +50,7 @@ TEST_PEERS = {
     "ws-legacy": ["trustme>=1.1", "uvloop>=0.21; sys_platform != 'win32'"],
 }
 
+nox.options.allow_parallel = True
 nox.options.default_venv_backend = "virtualenv"
 nox.options.error_on_missing_interpreters = False
 nox.options.reuse_venv = "yes"
@@ -118,9 +121,6 @@ def run_pytest(session: nox.Session, directory: Path, *, coverage: str | None = 
 @nox.session(tags=["ci"])
 def build(session: nox.Session) -> None:
     """Build the wheels that all other sessions install."""
-    if "WHEELS_ARE_BUILT" in os.environ:  # tools/gate.py did, before the sessions that need them
-        session.log("The wheels are there.")
-        return
     session.install("hatchling>=1.27")
     shutil.rmtree(WHEELS, ignore_errors=True)
     for package in PACKAGES:
@@ -137,7 +137,7 @@ def lint(session: nox.Session) -> None:
         "pyright==1.1.414",
         "ruff==0.17.6",
         # What the code that is checked imports.
-        "nox>=2025.2.9",
+        "nox>=2026.10.20",
         "python-socks[asyncio]>=2.4",
         "trio>=0.27",
         "werkzeug>=3.0",
@@ -167,7 +167,7 @@ def tests(session: nox.Session, package: str) -> None:
 @nox.session(python=PYTHONS, tags=["ci"], requires=["build"])
 def integration(session: nox.Session) -> None:
     """Run the tests that cross packages or leave the process, on the wheels of all packages."""
-    session.install(*TEST_TOOLS, "trio>=0.27", "trustme>=1.1", "werkzeug>=3.0")
+    session.install(*TEST_TOOLS, "filelock>=3.16", "trio>=0.27", "trustme>=1.1", "werkzeug>=3.0")
     install_wheels(session, PACKAGES)
     run_pytest(session, ROOT / "tests-integration")
 

@@ -1,8 +1,8 @@
 """Run nox on a machine that has nothing but Python with pip and venv.
 
 ``python noxfile.py ARGUMENTS`` does, first installing nox into a virtual environment below
-``.nox/``. Whoever has nox may call it directly. Without arguments, it runs everything that must
-pass, several sessions at a time.
+``.nox/``. Whoever has nox may call it directly. Without arguments, it has nox run as many sessions
+at a time as there are processors.
 """
 
 from __future__ import annotations
@@ -13,11 +13,9 @@ import sys
 import venv
 from pathlib import Path
 
-from .gate import run_all
-
 ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENT = ROOT / ".nox" / "bootstrap"
-REQUIREMENT = "nox>=2025.2.9,<2027"
+REQUIREMENT = "nox>=2026.10.20,<2027"
 
 
 def main(arguments: list[str]) -> int:
@@ -33,7 +31,6 @@ def main(arguments: list[str]) -> int:
         pip = [str(python), "-m", "pip", "--disable-pip-version-check", "--quiet"]
         subprocess.run([*pip, "install", REQUIREMENT], check=True)
         complete.touch()
-    nox = [str(python), "-m", "nox", "--noxfile", str(ROOT / "noxfile.py")]
-    if not arguments:
-        return run_all(nox)
-    return subprocess.run([*nox, *arguments], check=False).returncode
+    arguments = arguments or ["--parallel", "auto"]
+    nox = [str(python), "-m", "nox", "--noxfile", str(ROOT / "noxfile.py"), *arguments]
+    return subprocess.run(nox, check=False).returncode
