@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from .exceptions import ProtocolError
+from .kernel import build_frame
 from .limits import MAX_LOG_SIZE
-from .masking import apply_mask, new_mask
+from .masking import new_mask
 from .typing import BytesLike
 
 if TYPE_CHECKING:
@@ -122,18 +123,7 @@ def serialize_frame(head: int, payload: BytesLike, mask: bool) -> bytes:
         mask: Whether the frame is masked, as frames of clients are.
 
     """
-    size = len(payload)
-    mask_bit = 0x80 if mask else 0
-    if size < 126:
-        start = bytes((head, mask_bit | size))
-    elif size < 65536:
-        start = bytes((head, mask_bit | 126, size >> 8, size & 0xFF))
-    else:
-        start = bytes((head, mask_bit | 127)) + size.to_bytes(8, "big")
-    if not mask:
-        return start + payload
-    masking_key = new_mask()
-    return start + masking_key + apply_mask(payload, masking_key)
+    return build_frame(head, payload, new_mask() if mask else None)
 
 
 @dataclasses.dataclass(slots=True)

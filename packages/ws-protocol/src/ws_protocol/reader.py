@@ -4,6 +4,10 @@ This is the code that runs for every chunk of bytes and for every frame. It take
 call, and does for each frame in it all that depends on nothing but frames: the header, masking,
 extensions, the order of fragments, UTF-8, and the limits. What frames mean for the connection is
 the business of :mod:`ws_protocol.protocol`.
+
+Most frames are whole messages, small and without an extension. Those are read by
+:func:`ws_protocol.kernel.read_messages`, as many as there are in a row; all others, and those that
+aren't valid, one by one here.
 """
 
 from __future__ import annotations
@@ -14,9 +18,10 @@ from typing import TYPE_CHECKING
 
 from .buffers import PieceBuffer
 from .exceptions import PayloadTooBig, ProtocolError, TooManyFragments
+from .extensions.permessage_deflate import PerMessageDeflate, find_deflate
 from .frames import Frame, Opcode
-from .masking import apply_mask
-from .typing import BytesLike
+from .kernel import apply_mask, read_messages
+from .typing import BytesLike, Data
 
 if TYPE_CHECKING:
     from .extensions.base import Extension
@@ -26,6 +31,7 @@ __all__ = ["FrameReader"]
 _FIN = 0x80
 _RESERVED = 0x70
 _OPCODE = 0x0F
+_RSV1 = 0x40
 _CONTROL = 0x08
 _CONT, _TEXT, _BINARY, _CLOSE = (int(op) for op in list(Opcode)[:4])
 
@@ -33,6 +39,10 @@ _CONT, _TEXT, _BINARY, _CLOSE = (int(op) for op in list(Opcode)[:4])
 _OPCODES: list[Opcode | None] = [None] * 16
 for _opcode in Opcode:
     _OPCODES[_opcode] = _opcode
+
+# Messages up to this size, in bytes, are read many in a call, and text is decoded at once. A larger
+# text waits in the bytes in which it came: strings may need four times as many.
+_SMALL = 65536
 
 _UTF8Decoder = codecs.getincrementaldecoder("utf-8")
 
@@ -56,6 +66,7 @@ class FrameReader:
     __slots__ = (
         "_checking",
         "_decoder",
+        "_deflate",
         "_fragments",
         "_head",
         "_header",
@@ -64,6 +75,7 @@ class FrameReader:
         "_message_size",
         "_missing",
         "_payload",
+        "_small",
         "closed",
         "control_frames",
         "extensions",
@@ -90,6 +102,15 @@ class FrameReader:
         self.closed: bool = False
         self.control_frames: int = 0
 
+        # Compression as the only extension is spared the objects that others need.
+        self._deflate = find_deflate(extensions)
+
+        # Largest message that may be read without a look at anything but its frame.
+        self._small = 0
+        if self._deflate is not None or not extensions:
+            limits = (max_message_size, max_fragment_size, _SMALL)
+            self._small = min(limit for limit in limits if limit is not None)
+
         # The start of a frame whose header hasn't arrived whole.
         self._header = b""
 
@@ -110,13 +131,18 @@ class FrameReader:
         # There is one once a text message has more than ASCII and more than one piece.
         self._decoder: codecs.IncrementalDecoder | None = None
 
-    def feed(self, data: bytes, frames: list[Frame]) -> None:
+    def feed(
+        self, data: bytes, frames: list[Frame], messages: list[Frame | Data] | None = None
+    ) -> None:
         """Read a chunk.
 
         Args:
             data: The chunk, in any size.
             frames: Where the frames that it completes are added. When an exception is raised, those
                 before the mistake are there.
+            messages: Where data frames are added instead, for whoever has no use for frames.
+                Those that are whole messages may be there as such: :class:`str` for text,
+                :class:`bytes` for binary.
 
         Raises:
             ProtocolError: A frame breaks the protocol; close code 1002.
@@ -133,7 +159,7 @@ class FrameReader:
             return
         pos = 0
         if self._payload is not None:
-            pos = self._continue_payload(data, frames)
+            pos = self._continue_payload(data, frames, messages)
             if self.closed:
                 return
         elif self._header:
@@ -141,7 +167,11 @@ class FrameReader:
             self._header = b""
         end = len(data)
         masked = self.masked
-        while end - pos >= 2:
+        while True:
+            if self._message == _CONT and self._small:
+                pos = self._read_messages(data, pos, frames, messages)
+            if end - pos < 2:
+                break
             head = data[pos]
             length = data[pos + 1]
             if masked is not (length > 127):
@@ -176,12 +206,34 @@ class FrameReader:
             payload = data[start:stop]
             if masked and payload:
                 payload = apply_mask(payload, mask)
-            self._complete(head, payload, frames)
+            self._complete(head, payload, frames, messages)
             if self.closed:
                 return
             pos = stop
         if pos < end:
             self._header = data[pos:]
+
+    def _read_messages(
+        self, data: bytes, pos: int, frames: list[Frame], messages: list[Frame | Data] | None
+    ) -> int:
+        """Read the next frames of a chunk, as long as they are whole messages, small and without an
+        extension.
+
+        Returns:
+            Position after them in the chunk.
+
+        """
+        if messages is not None:
+            return read_messages(data, pos, self.masked, self._small, messages)
+        whole: list[Data] = []
+        pos = read_messages(data, pos, self.masked, self._small, whole)
+        frames += [
+            Frame(Opcode.TEXT, message.encode())
+            if isinstance(message, str)
+            else Frame(Opcode.BINARY, message)
+            for message in whole
+        ]
+        return pos
 
     def describe_missing(self) -> str | None:
         """Say what the peer was in the middle of, for the error when no more bytes come.
@@ -266,7 +318,9 @@ class FrameReader:
             self._check_text(data, final=False)
         self._payload.append(data)
 
-    def _continue_payload(self, data: bytes, frames: list[Frame]) -> int:
+    def _continue_payload(
+        self, data: bytes, frames: list[Frame], messages: list[Frame | Data] | None
+    ) -> int:
         """Take from a chunk what belongs to the frame that isn't whole.
 
         Returns:
@@ -280,11 +334,16 @@ class FrameReader:
             return len(data)
         payload = self._payload.take()
         self._payload = None
-        self._complete(self._head, payload, frames, checked=self._checking)
+        self._complete(self._head, payload, frames, messages, checked=self._checking)
         return stop
 
     def _complete(
-        self, head: int, payload: bytes, frames: list[Frame], checked: bool = False
+        self,
+        head: int,
+        payload: bytes,
+        frames: list[Frame],
+        messages: list[Frame | Data] | None,
+        checked: bool = False,
     ) -> None:
         """Finish a frame whose payload is whole.
 
@@ -296,28 +355,59 @@ class FrameReader:
         opcode = _OPCODES[code]
         assert opcode is not None  # _check_head() saw to it
         fin = head > 127
-        if self.extensions:
+        frame: Frame | None = None
+        data: BytesLike = payload
+        if self._deflate is not None:
+            data = self._inflate(self._deflate, head, payload)
+        elif self.extensions:
             frame = self._decode(Frame(opcode, payload, fin, *_reserved_bits(head)))
             data = frame.data
-        else:
-            frame = Frame(opcode, payload, fin)
-            data = payload
         if code & _CONTROL:
             self.control_frames += 1
             self.closed = code == _CLOSE
+            frames.append(frame or Frame(opcode, data, fin))
+            return
+        message = code or self._message
+        if messages is not None and code and fin and len(data) <= _SMALL:
+            if message == _BINARY:
+                messages.append(bytes(data))
+                return
+            if checked:
+                self._check_text(b"", final=True)
+            messages.append(bytes(data).decode())
+            return
+        if message == _TEXT:
+            self._check_text(b"" if checked else data, final=fin)
+        if fin:
+            self._message = _CONT
+            self._message_size = 0
+            self._fragments = 0
         else:
-            message = code or self._message
-            if message == _TEXT:
-                self._check_text(b"" if checked else data, final=fin)
-            if fin:
-                self._message = _CONT
-                self._message_size = 0
-                self._fragments = 0
-            else:
-                self._message = message
-                self._message_size += len(data)
-                self._fragments += 1
-        frames.append(frame)
+            self._message = message
+            self._message_size += len(data)
+            self._fragments += 1
+        (frames if messages is None else messages).append(frame or Frame(opcode, data, fin))
+
+    def _get_limit(self) -> tuple[int | None, int | None]:
+        """Return the limit on the next data frame, and the size of those of its message before it,
+        if it is them who make it."""
+        limit = self.max_fragment_size
+        if self.max_message_size is not None:
+            room = self.max_message_size - self._message_size
+            if limit is None or room < limit:
+                return room, None if self._message == _CONT else self._message_size
+        return limit, None
+
+    def _inflate(self, deflate: PerMessageDeflate, head: int, payload: bytes) -> bytes:
+        """Do what :meth:`_decode` does where compression is the only extension."""
+        if head & (_RESERVED & ~_RSV1):
+            raise ProtocolError("reserved bits must be 0")
+        limit, current_size = self._get_limit()
+        try:
+            return deflate.decode_payload(head, payload, limit)
+        except PayloadTooBig as exc:
+            exc.set_current_size(current_size)
+            raise
 
     def _decode(self, frame: Frame) -> Frame:
         """Let the extensions decode a frame."""
@@ -325,14 +415,7 @@ class FrameReader:
             for extension in reversed(self.extensions):
                 frame = extension.decode(frame)
         else:
-            limit = self.max_fragment_size
-            current_size = None
-            if self.max_message_size is not None:
-                room = self.max_message_size - self._message_size
-                if limit is None or room < limit:
-                    limit = room
-                    if self._message != _CONT:
-                        current_size = self._message_size
+            limit, current_size = self._get_limit()
             for extension in reversed(self.extensions):
                 try:
                     frame = extension.decode(frame, max_size=limit)
