@@ -29,6 +29,7 @@ __all__ = [
     "Opcode",
     "contiguous",
     "serialize_frame",
+    "serialize_unmasked",
 ]
 
 
@@ -124,6 +125,24 @@ def serialize_frame(head: int, payload: BytesLike, mask: bool) -> bytes:
 
     """
     return build_frame(head, payload, new_mask() if mask else None)
+
+
+# It is also the size from which on the length has 8 bytes.
+_LARGE = 65536
+
+
+def serialize_unmasked(head: int, payload: BytesLike) -> tuple[bytes, ...]:
+    """Build a frame that isn't masked, in pieces: a large payload isn't copied to stand behind its
+    header.
+
+    Args:
+        head: The first byte: fin, rsv1, rsv2, rsv3 and opcode.
+        payload: Payload, contiguous.
+
+    """
+    if len(payload) < _LARGE or not isinstance(payload, bytes):
+        return (build_frame(head, payload, None),)
+    return bytes((head, 127)) + len(payload).to_bytes(8, "big"), payload
 
 
 @dataclasses.dataclass(slots=True)

@@ -31,12 +31,14 @@ from .frames import (
     Frame,
     Opcode,
     contiguous,
+    serialize_unmasked,
 )
 from .http11 import Request, Response
 from .kernel import build_frame, log_implementation
 from .limits import MAX_FRAGMENTS, MAX_SIZE, MAX_UNSENT_PONGS
 from .masking import new_mask
 from .reader import FrameReader
+from .shared import SharedMessage
 from .state import Side, State, Transition, next_state
 from .tracebacks import forget_tracebacks
 from .typing import BytesLike, Data, LoggerLike, Origin, Subprotocol
@@ -48,11 +50,6 @@ Event: TypeAlias = Request | Response | Frame
 
 SEND_EOF = b""
 """What stands in :meth:`Protocol.data_to_send` for closing this side of the TCP connection."""
-
-
-# Payloads of this many bytes and more aren't copied to stand behind their headers. It is the size
-# from which on the length has 8 bytes.
-_LARGE = 65536
 
 
 class Protocol:
@@ -428,13 +425,42 @@ class Protocol:
         """
         self._send_message(Opcode.BINARY, data, fin)
 
+    def send_shared(self, message: SharedMessage) -> None:
+        """Send an unfragmented message that other connections send, too.
+
+        What they have in common is done once, for servers that have no other extension than
+        compression. Such a message is compressed on its own, even where context takeover was
+        agreed, and that context starts anew: many small messages, similar to each other, get
+        smaller with :meth:`send_text` or :meth:`send_binary`, which take a multiple of the time.
+
+        Args:
+            message: The message.
+
+        Raises:
+            InvalidState: The connection isn't open.
+            ProtocolError: A fragmented message is being sent.
+
+        """
+        self._check_sending()
+        deflate = find_deflate(self.extensions)
+        if self.side is Side.CLIENT or (self.extensions and deflate is None):
+            self._send_frame(message.opcode, message.payload)
+            return
+        if self.debug:
+            self.logger.debug("> %s", Frame(message.opcode, message.payload))
+        self._writes += message.serialize(deflate)
+
     def _send_message(self, opcode: Opcode, data: BytesLike, fin: bool) -> None:
+        self._check_sending()
+        self._send_frame(opcode, data, fin)
+        self.sending_fragments = not fin
+
+    def _check_sending(self) -> None:
+        """Check that a message may begin."""
         if self._state is not State.OPEN or self.eof_sent:
             raise self._cannot_send()
         if self.sending_fragments:
             raise ProtocolError("expected a continuation frame")
-        self._send_frame(opcode, data, fin)
-        self.sending_fragments = not fin
 
     def send_close(self, code: int | None = None, reason: str = "") -> None:
         """Send a close frame (RFC 6455, section 5.5.1).
@@ -599,10 +625,8 @@ class Protocol:
             head, data = self._encode_frame(opcode, head, data)
         if self.side is Side.CLIENT:
             self._writes.append(build_frame(head, data, new_mask()))
-        elif len(data) < _LARGE or not isinstance(data, bytes):
-            self._writes.append(build_frame(head, data, None))
         else:
-            self._writes += (bytes((head, 127)) + len(data).to_bytes(8, "big"), data)
+            self._writes += serialize_unmasked(head, data)
 
     def _encode_frame(self, opcode: Opcode, head: int, data: BytesLike) -> tuple[int, BytesLike]:
         """Log a frame, and let the extensions encode it; return its first byte and its payload."""

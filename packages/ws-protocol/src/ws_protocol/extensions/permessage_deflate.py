@@ -223,6 +223,21 @@ class PerMessageDeflate(Extension):
                 self._compressor = None
         return head | _RSV1 if head & 0x0F in _FIRST else head, data
 
+    def forget_context(self) -> None:
+        """Make what is deflated from now on refer to nothing that was sent before.
+
+        A sender may do so whatever was negotiated: to use its context is its right and no duty
+        (RFC 7692, section 7.1.1). It must, when it sent a message that this didn't deflate.
+        """
+        self._compressor = None
+
+    def deflates_like(self, other: PerMessageDeflate) -> bool:
+        """Tell whether another one, without context, makes the same of a message."""
+        return self is other or (
+            self.local_max_window_bits == other.local_max_window_bits
+            and self.compress_settings == other.compress_settings
+        )
+
     def _compresses(self, head: int) -> bool:
         opcode = head & 0x0F
         return opcode in _FIRST or (opcode == _CONT and self._encoding)
