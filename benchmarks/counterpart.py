@@ -168,7 +168,8 @@ class ServerSide(Side):
         target = urlsplit(request_line.split(" ")[1])
         options = {name: values[0] for name, values in parse_qs(target.query).items()}
         headers = {
-            name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)
+            name.lower(): value.strip()
+            for name, _, value in (line.partition(":") for line in lines)
         }
         offered = "permessage-deflate" in headers.get("sec-websocket-extensions", "")
         deflate = offered and options.get("deflate") == "1"
@@ -326,7 +327,7 @@ class Clients:
             side.transport.write(self.frame * first)
         await self.done
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Close all connections."""
         self.done = None
         for side in self.sides:
@@ -338,7 +339,8 @@ class Counterpart:
     """Does what it is told."""
 
     def __init__(self) -> None:
-        self.clients: Clients | None = None
+        # By the port of the contender's server.
+        self.clients: dict[int, Clients] = {}
 
     async def serve(self, certificate: str | None) -> dict:
         """Start a server."""
@@ -357,28 +359,28 @@ class Counterpart:
         tls = None
         if certificate is not None:
             tls = ssl.create_default_context(cafile=certificate)
-        self.clients = Clients(size, deflate)
-        await self.clients.connect(port, count, tls)
-        return {"deflate": all(side.deflating for side in self.clients.sides)}
+        clients = self.clients[port] = Clients(size, deflate)
+        await clients.connect(port, count, tls)
+        return {"deflate": all(side.deflating for side in clients.sides)}
 
-    async def echo(self, count: int, in_flight: int) -> dict:
+    async def echo(self, port: int, count: int, in_flight: int) -> dict:
         """Have messages echoed."""
-        await self.clients.echo(count, in_flight)
+        await self.clients[port].echo(count, in_flight)
         return {}
 
-    async def expect(self, count: int) -> dict:
+    async def expect(self, port: int, count: int) -> dict:
         """Be prepared for messages to arrive."""
-        self.clients.expect(count)
+        self.clients[port].expect(count)
         return {}
 
-    async def wait(self) -> dict:
+    async def wait(self, port: int) -> dict:
         """Wait for them."""
-        await self.clients.done
+        await self.clients[port].done
         return {}
 
-    async def close(self) -> dict:
+    async def close(self, port: int) -> dict:
         """Close the connections."""
-        await self.clients.close()
+        self.clients.pop(port).close()
         return {}
 
     async def handshakes(self, port: int, count: int, deflate: bool) -> dict:

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
+import select
 import subprocess
 from typing import Any
+
+# Nothing that is measured takes as long, in seconds.
+TIMEOUT = 20
+
+
+class ProcessFailed(Exception):
+    """A process ended, or doesn't answer."""
 
 
 class Process:
@@ -28,16 +35,14 @@ class Process:
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps({"do": name, **arguments}) + "\n")
         self._process.stdin.flush()
+        # Nothing is buffered: each line is read before the next is asked for.
+        if not select.select([self._process.stdout], [], [], TIMEOUT)[0]:
+            raise ProcessFailed(f"no answer to {name}")
         line = self._process.stdout.readline()
         if not line:
-            raise RuntimeError(f"process ended at {name}, with {self._process.wait()}")
+            raise ProcessFailed(f"process ended at {name}, with {self._process.wait()}")
         result: dict[str, Any] = json.loads(line)
         return result
-
-    def close(self) -> None:
-        """End it."""
-        with contextlib.suppress(BrokenPipeError):
-            self._process.communicate()
 
     def kill(self) -> None:
         """End it, whatever it does."""

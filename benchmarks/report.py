@@ -20,11 +20,11 @@ def ratios(entry: dict[str, Any], name: str) -> list[float]:
 def describe_ratio(values: list[float]) -> str:
     """Return the median of ratios, and their spread."""
     if not values:
-        return "–"
+        return "-"
     median = f"{statistics.median(values):.2f}"
     if len(values) == 1:
         return median
-    return f"{median} ({min(values):.2f}–{max(values):.2f})"
+    return f"{median} ({min(values):.2f} to {max(values):.2f})"
 
 
 def line(entry: dict[str, Any]) -> str:
@@ -38,8 +38,8 @@ def tables(data: dict[str, Any]) -> str:
     """Return tables in Markdown: what this project takes, and how many times that its peers do."""
     about = data["about"]
     lines = [
-        f"{about['machine']}; {about['system']}; CPython {about['python']}, {about['loop']}; "
-        f"load {about['load']:.1f}; {about['time']}",
+        f"{about['machine']}; {about['system']}; load {about['load']:.1f}; {about['time']}",
+        f"CPython {about['python']}, {about['loop']}",
         "",
         *(f"- {name}: {versions}" for name, versions in about["versions"].items()),
     ]
@@ -50,7 +50,7 @@ def tables(data: dict[str, Any]) -> str:
         for entry in data["works"]:
             if entry["group"] == group:
                 ours = entry["results"].get(OURS)
-                value = f"{statistics.median(ours):.3g} {entry['unit']}" if ours else "–"
+                value = f"{statistics.median(ours):.3g} {entry['unit']}" if ours else "-"
                 cells = [describe_ratio(ratios(entry, name)) for name in names]
                 rows.append([entry["title"], value, *cells])
         widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import report
 from contenders import CONTENDERS, HERE, ROOT, Contender, environment, prepare, versions
-from processes import Process
+from processes import Process, ProcessFailed
 from works import WORKS, Setting, Work
 
 SUBJECT_CORE, COUNTERPART_CORE = 0, 1
@@ -61,22 +61,27 @@ def measure(
     """
     runs, counts = {}, {}
     for contender in contenders:
-        run = runs[contender.name] = work.run(setting, processes[contender.name])
-        next(run)
-        # The first is for warming up; the second tells how long it takes.
+        run = work.run(setting, processes[contender.name])
+        # The first turns are for warming up; the last of them tells how long it takes.
         count = 4
-        while True:
-            cpu = run.send(count)
-            if cpu > seconds / 20 or count >= work.limit:
-                break
-            count = min(count * 8, work.limit)
+        try:
+            next(run)
+            while True:
+                cpu = run.send(count)
+                if cpu > seconds / 20 or count >= work.limit:
+                    break
+                count = min(count * 8, work.limit)
+        except ProcessFailed as exc:
+            print(f"    {contender.name} fails: {exc}", file=sys.stderr)
+            processes[contender.name].kill()
+            continue
         count = int(count * seconds / max(cpu, 1e-6))
         counts[contender.name] = max(1, min(count, work.limit))
-    results: dict[str, list[float]] = {contender.name: [] for contender in contenders}
+        runs[contender.name] = run
+    results: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(rounds):
-        for contender in contenders:
-            count = counts[contender.name]
-            results[contender.name].append(runs[contender.name].send(count) / count)
+        for name, run in runs.items():
+            results[name].append(run.send(counts[name]) / counts[name])
     for run in runs.values():
         run.close()
     return results
@@ -98,11 +103,11 @@ def measure_memory(
             options = {"port": port, "size": 16, "deflate": True, "certificate": None}
             # What the first connection takes, others don't.
             setting.counterpart.call("connect", count=50, **options)
-            setting.counterpart.call("close")
+            setting.counterpart.call("close", port=port)
             before = process.call("memory")["memory"]
             setting.counterpart.call("connect", count=connections, **options)
             after = process.call("memory")["memory"]
-            setting.counterpart.call("close")
+            setting.counterpart.call("close", port=port)
             results[contender.name] = [(after - before) / connections]
         finally:
             process.kill()
@@ -206,6 +211,9 @@ def main() -> None:
                     and contender.name not in work.without
                 ]
                 results = measure(work, taking_part, processes, setting, rounds, seconds)
+                for contender in taking_part:
+                    if contender.name not in results:
+                        processes[contender.name] = start(contender, commands, arguments.loop)
                 entry = {
                     "name": work.name,
                     "group": work.group,

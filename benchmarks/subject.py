@@ -317,9 +317,7 @@ class BareTCP:
         loop = asyncio.get_running_loop()
         _, self.client = await loop.create_connection(self.Client, "127.0.0.1", port)
         self.client.opened = loop.create_future()
-        self.client.transport.write(
-            f"GET {path} HTTP/1.1\r\nSec-WebSocket-Key: x\r\n\r\n".encode()
-        )
+        self.client.transport.write(f"GET {path} HTTP/1.1\r\nSec-WebSocket-Key: x\r\n\r\n".encode())
         await self.client.opened
 
     async def close(self) -> None:
@@ -336,9 +334,7 @@ class BareTCP:
 
 CONTENDERS = {
     "ours": lambda: Coroutines("ws_asyncio", "ws_asyncio"),
-    "legacy": lambda: Coroutines(
-        "ws_legacy.client", "ws_legacy.server", "ws_legacy.protocol"
-    ),
+    "legacy": lambda: Coroutines("ws_legacy.client", "ws_legacy.server", "ws_legacy.protocol"),
     "websockets": lambda: Coroutines("websockets.asyncio.client", "websockets.asyncio.server"),
     "picows-api": lambda: Coroutines("picows.websockets", "picows.websockets"),
     "picows-core": PicowsCore,
@@ -416,7 +412,8 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    logging.disable(logging.INFO)
+    # The counterpart just goes away.
+    logging.disable(logging.ERROR)
     _, _, loop_name, core = sys.argv
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {int(core)})

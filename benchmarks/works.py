@@ -1,4 +1,4 @@
-"""What is measured: each work makes a contender do something so many times, and tells its CPU time."""
+"""What is measured: contenders do something so many times, and tell the CPU time of it."""
 
 from __future__ import annotations
 
@@ -127,11 +127,12 @@ def server_echo(
             while True:
                 count = yield cpu
                 start = subject.call("cpu")["cpu"]
-                setting.counterpart.call("echo", count=max(count, connections), in_flight=in_flight)
-                cpu = subject.call("cpu")["cpu"] - start
-                cpu *= count / max(count, connections)
+                # Each connection has its turn.
+                sent = max(count, connections)
+                setting.counterpart.call("echo", port=port, count=sent, in_flight=in_flight)
+                cpu = (subject.call("cpu")["cpu"] - start) * count / sent
         finally:
-            setting.counterpart.call("close")
+            setting.counterpart.call("close", port=port)
 
     return run
 
@@ -178,13 +179,13 @@ def broadcast(connections: int, size: int, deflate: bool):
                 count = yield cpu
                 cpu = 0.0
                 for _ in range(count):
-                    setting.counterpart.call("expect", count=connections)
+                    setting.counterpart.call("expect", port=port, count=connections)
                     start = subject.call("cpu")["cpu"]
                     subject.call("broadcast", message=message)
-                    setting.counterpart.call("wait")
+                    setting.counterpart.call("wait", port=port)
                     cpu += subject.call("cpu")["cpu"] - start
         finally:
-            setting.counterpart.call("close")
+            setting.counterpart.call("close", port=port)
 
     return run
 
