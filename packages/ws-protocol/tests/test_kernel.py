@@ -1,5 +1,6 @@
 """Both forms of the kernel, one against the other, and how one is selected."""
 
+import collections
 import importlib
 import importlib.util
 import itertools
@@ -223,6 +224,58 @@ def test_nothing_is_read_after_the_end(form):
     assert read(form, b"") == (0, [])
 
 
+# Messages taken
+
+FRAME = Frame(Opcode.TEXT, b"frame")
+
+
+@pytest.mark.parametrize(
+    "items, low, message",
+    [
+        ([], -1, None),
+        (["a"], -1, "a"),
+        ([b"a"], -1, b"a"),
+        ([FRAME], -1, None),
+        ([FRAME, "a"], -1, None),
+        (["a", FRAME], -1, "a"),
+        ([], 0, None),
+        (["a"], 0, None),
+        (["a", "b"], 0, "a"),
+        (["a", "b"], 1, None),
+        (["a", "b"], sys.maxsize, None),
+        ([bytearray(b"a")], -1, None),
+    ],
+)
+def test_message_is_taken_if_more_than_so_many_remain(form, items, low, message):
+    frames = collections.deque(items)
+    take = form.message_taker(frames, low)
+    assert take() == message
+    assert list(frames) == (items if message is None else items[1:])
+
+
+def test_messages_are_taken_from_the_same_queue_as_long_as_they_are_there(form):
+    frames = collections.deque()
+    take = form.message_taker(frames, -1)
+    for _ in range(3):
+        assert take() is None
+        frames.extend(["a", b"b"])
+        assert [take(), take(), take()] == ["a", b"b", None]
+
+
+@pytest.mark.parametrize(
+    "items, expected",
+    [([], True), (["a", b"b"], True), (["a", FRAME], False), ([bytearray()], False)],
+)
+def test_messages_are_told_from_frames(form, items, expected):
+    assert form.are_messages(items) is expected
+
+
+@pytest.mark.parametrize("name", ["message_taker", "are_messages", "read_messages"])
+def test_other_arguments_are_refused(form, name):
+    with pytest.raises(TypeError):
+        getattr(form, name)(None, None, None)
+
+
 # One against the other
 
 
@@ -294,9 +347,8 @@ def test_either_form_builds_the_same_frames(payload, head, mask):
 
 def test_kernel_in_use_is_the_one_that_it_says():
     form = importlib.import_module(COMPILED) if kernel.IMPLEMENTATION == "compiled" else _pure
-    assert kernel.apply_mask is form.apply_mask
-    assert kernel.build_frame is form.build_frame
-    assert kernel.read_messages is form.read_messages
+    for name in _pure.__all__:
+        assert getattr(kernel, name) is getattr(form, name)
 
 
 @pytest.fixture

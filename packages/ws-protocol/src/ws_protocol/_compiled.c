@@ -319,6 +319,91 @@ read_messages(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t num
     return PyLong_FromSsize_t(pos);
 }
 
+PyDoc_STRVAR(are_messages_doc,
+             "are_messages($module, items, /)\n--\n\n"
+             "Tell whether items are messages, without a frame among them.");
+
+static int
+is_message(PyObject *item)
+{
+    return PyUnicode_CheckExact(item) || PyBytes_CheckExact(item);
+}
+
+static PyObject *
+are_messages(PyObject *Py_UNUSED(module), PyObject *items)
+{
+    if (!PyList_Check(items)) {
+        PyErr_SetString(PyExc_TypeError, "are_messages() takes a list");
+        return NULL;
+    }
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(items); i++) {
+        if (!is_message(PyList_GET_ITEM(items, i))) {
+            Py_RETURN_FALSE;
+        }
+    }
+    Py_RETURN_TRUE;
+}
+
+PyDoc_STRVAR(message_taker_doc,
+             "message_taker($module, frames, low, /)\n--\n\n"
+             "Return a function that takes the first message out of a queue, if that is simple.");
+
+/* The function. What it knows stands where others have their module: the queue, how many items it
+   leaves there, and what takes one out. */
+static PyObject *
+take_message(PyObject *known, PyObject *Py_UNUSED(args))
+{
+    PyObject *frames = PyTuple_GET_ITEM(known, 0), *first;
+    Py_ssize_t size = PyObject_Size(frames), low = PyLong_AsSsize_t(PyTuple_GET_ITEM(known, 1));
+    int simple;
+
+    if (size < 0) {
+        return NULL;
+    }
+    if (size == 0 || size - 1 <= low) {
+        Py_RETURN_NONE;
+    }
+    first = PySequence_GetItem(frames, 0);
+    if (first == NULL) {
+        return NULL;
+    }
+    simple = is_message(first);
+    Py_DECREF(first);
+    if (!simple) {
+        Py_RETURN_NONE;
+    }
+    return PyObject_CallNoArgs(PyTuple_GET_ITEM(known, 2));
+}
+
+static PyMethodDef take_message_method = {
+    "take_message",
+    take_message,
+    METH_NOARGS,
+    PyDoc_STR("take_message()\n--\n\nReturn the first message, or None."),
+};
+
+static PyObject *
+message_taker(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t number)
+{
+    PyObject *popleft, *known, *taker = NULL;
+
+    if (check_number_of_arguments("message_taker", number, 2) < 0
+        || (PyLong_AsSsize_t(args[1]) == -1 && PyErr_Occurred())) {
+        return NULL;
+    }
+    popleft = PyObject_GetAttrString(args[0], "popleft");
+    if (popleft == NULL) {
+        return NULL;
+    }
+    known = PyTuple_Pack(3, args[0], args[1], popleft);
+    Py_DECREF(popleft);
+    if (known != NULL) {
+        taker = PyCFunction_New(&take_message_method, known);
+        Py_DECREF(known);
+    }
+    return taker;
+}
+
 /* These functions have other types than the table says, which is how it is meant. The cast goes by
    void (*)(void) so that compilers don't object. */
 #define FUNCTION(function) (PyCFunction)(void (*)(void))(function)
@@ -326,6 +411,8 @@ read_messages(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t num
 static PyMethodDef methods[] = {
     {"apply_mask", FUNCTION(apply_mask), METH_VARARGS | METH_KEYWORDS, apply_mask_doc},
     {"build_frame", FUNCTION(build_frame), METH_FASTCALL, build_frame_doc},
+    {"are_messages", are_messages, METH_O, are_messages_doc},
+    {"message_taker", FUNCTION(message_taker), METH_FASTCALL, message_taker_doc},
     {"read_messages", FUNCTION(read_messages), METH_FASTCALL, read_messages_doc},
     {NULL, NULL, 0, NULL},
 };
@@ -337,7 +424,7 @@ static PyModuleDef_Slot slots[] = {
     {0, NULL},
 };
 
-static struct PyModuleDef module = {
+static struct PyModuleDef definition = {
     PyModuleDef_HEAD_INIT,
     .m_name = "ws_protocol._compiled",
     .m_doc = "The compiled form of what touches every byte.",
@@ -349,5 +436,5 @@ static struct PyModuleDef module = {
 PyMODINIT_FUNC
 PyInit__compiled(void)
 {
-    return PyModuleDef_Init(&module);
+    return PyModuleDef_Init(&definition);
 }

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Callable
 from typing import Any
 
-from .typing import BytesLike
+from .typing import BytesLike, Data
 
-__all__ = ["apply_mask", "build_frame", "read_messages"]
+__all__ = [
+    "apply_mask",
+    "are_messages",
+    "build_frame",
+    "message_taker",
+    "read_messages",
+]
+
+_MESSAGES = frozenset((str, bytes))
 
 # Fin and opcode of frames that are whole messages.
 _TEXT = 0x81
@@ -111,3 +121,30 @@ def read_messages(
             messages.append(payload)
         pos = stop
     return pos
+
+
+def are_messages(items: list[Any], /) -> bool:
+    """Tell whether items are messages, :class:`str` or :class:`bytes`, without a frame among
+    them."""
+    return _MESSAGES.issuperset(map(type, items))
+
+
+def message_taker(frames: deque[Any], low: int, /) -> Callable[[], Data | None]:
+    """Return a function that takes the first message out of a queue, if that is simple.
+
+    That is, if the first item is a message, and more than ``low`` remain. The function returns
+    :obj:`None` if not.
+
+    Args:
+        frames: The queue.
+        low: How many items the function leaves.
+
+    """
+
+    def take() -> Data | None:
+        if frames and len(frames) - 1 > low and type(frames[0]) in _MESSAGES:
+            message: Data = frames.popleft()
+            return message
+        return None
+
+    return take

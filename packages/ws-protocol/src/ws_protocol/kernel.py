@@ -16,7 +16,15 @@ from typing import TYPE_CHECKING
 
 from . import _pure
 
-__all__ = ["IMPLEMENTATION", "apply_mask", "build_frame", "log_implementation", "read_messages"]
+__all__ = [
+    "IMPLEMENTATION",
+    "apply_mask",
+    "are_messages",
+    "build_frame",
+    "log_implementation",
+    "message_taker",
+    "read_messages",
+]
 
 _logger = logging.getLogger("websockets.kernel")
 
@@ -57,10 +65,18 @@ IMPLEMENTATION: str = "pure" if _selected is _pure else "compiled"
 """Which form is in use: ``"compiled"`` or ``"pure"``."""
 
 if TYPE_CHECKING:
-    from ._pure import apply_mask, build_frame, read_messages
+    from ._pure import (
+        apply_mask,
+        are_messages,
+        build_frame,
+        message_taker,
+        read_messages,
+    )
 else:
     apply_mask = _selected.apply_mask
+    are_messages = _selected.are_messages
     build_frame = _selected.build_frame
+    message_taker = _selected.message_taker
     read_messages = _selected.read_messages
 
 _logged = False

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import codecs
 import collections
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Literal, overload
 
 from .buffers import PieceBuffer
 from .exceptions import ConcurrencyError
 from .frames import Frame, Opcode
+from .kernel import are_messages, message_taker
 from .typing import Data
 
 __all__ = ["Assembler"]
-
-_MESSAGES = frozenset((str, bytes))
 
 _UTF8Decoder = codecs.getincrementaldecoder("utf-8")
 
@@ -40,7 +39,9 @@ class Assembler:
 
     Attributes:
         frames: Frames that wait, and messages that were put in as such, which count as one each.
-        complete: How many last frames of messages are among them.
+        take_message: Function that does what :meth:`get_message` does without arguments, for most
+            messages and at less cost. When it returns :obj:`None`, ask :meth:`get_message`. A
+            message that it returns leaves :attr:`paused` as it is.
         paused: Whether so many frames wait that no more should be read from the network.
         joining: Whether somebody waits for a whole message. Fragments that arrive are joined then,
             and don't count as waiting: else a message of more fragments than ``high`` could never
@@ -59,7 +60,12 @@ class Assembler:
         self.high = high
         self.low = low
         self.frames: collections.deque[Frame | Data] = collections.deque()
-        self.complete: int = 0
+        # Reading may have to continue when no more than low wait.
+        self.take_message: Callable[[], Data | None] = message_taker(
+            self.frames, -1 if low is None else low
+        )
+        # How many frames among them aren't the last ones of messages.
+        self._unfinished = 0
         self.paused: bool = False
         self.joining = False
         # The start of the first message, when its fragments are joined: payload and kind.
@@ -69,25 +75,29 @@ class Assembler:
         self._streaming = False
         self._decoder: codecs.IncrementalDecoder | None = None
 
+    @property
+    def complete(self) -> int:
+        """How many last frames of messages wait, or messages that were put in as such."""
+        return len(self.frames) - self._unfinished
+
     def put(self, frame: Frame | Data) -> None:
         """Put a data frame in, or a message."""
         self.frames.append(frame)
-        if not isinstance(frame, Frame) or frame.fin:
-            self.complete += 1
-        elif self.joining and not self.complete:
-            self._join()
-            return
+        if isinstance(frame, Frame) and not frame.fin:
+            self._unfinished += 1
+            if self.joining and not self.complete:
+                self._join()
+                return
         if self.high is not None and len(self.frames) > self.high:
             self.paused = True
 
-    def put_all(self, frames: Sequence[Frame | Data]) -> None:
+    def put_all(self, frames: list[Frame | Data]) -> None:
         """Put data frames or messages in: the same as :meth:`put` for each, and faster."""
-        if not _MESSAGES.issuperset(map(type, frames)):
+        if not are_messages(frames):
             for frame in frames:
                 self.put(frame)
             return
         self.frames.extend(frames)
-        self.complete += len(frames)
         if self.high is not None and len(self.frames) > self.high:
             self.paused = True
 
@@ -121,7 +131,6 @@ class Assembler:
         # What is left of a message that was taken out or joined in part is frames.
         if first is not None and not isinstance(first, Frame):
             frames.popleft()
-            self.complete -= 1
             if self.paused:
                 self._resume()
             return first if decode is None else _convert(first, decode)
@@ -143,7 +152,6 @@ class Assembler:
             text = self._text
             data = self._joined.take()
             self._joined = None
-        self.complete -= 1
         self._resume()
         if decode is None:
             decode = text
@@ -169,14 +177,13 @@ class Assembler:
         elif self.frames:
             frame = self.frames.popleft()
             if not isinstance(frame, Frame):
-                self.complete -= 1
                 self._resume()
                 return (frame if decode is None else _convert(frame, decode)), True
             if not self._streaming:
                 self._text = frame.opcode is Opcode.TEXT
             data, fin = bytes(frame.data), frame.fin
-            if fin:
-                self.complete -= 1
+            if not fin:
+                self._unfinished -= 1
             self._resume()
         else:
             return None
@@ -209,6 +216,8 @@ class Assembler:
             assert isinstance(frame, Frame)  # fragments are
             self._joined.append(frame.data)
             fin = frame.fin
+            if not fin:
+                self._unfinished -= 1
         self._resume()
 
     def _resume(self) -> None:
