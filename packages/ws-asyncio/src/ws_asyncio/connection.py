@@ -225,8 +225,15 @@ class Connection(BaseConnection[asyncio.Future[float]], asyncio.Protocol):
                 try:
                     if self._reading_paused:
                         self._adjust_reading()
+                    # As in _wait_to_receive(): another coroutine would cost more than the rest.
                     while not messages.complete:
-                        await self._wait_to_receive()
+                        if self.session.lost:
+                            raise self.session.closed_exception()
+                        self._receiver = self.loop.create_future()
+                        try:
+                            await self._receiver
+                        finally:
+                            self._receiver = None
                 finally:
                     messages.joining = False
                 data = messages.get_message(decode)
@@ -329,7 +336,7 @@ class Connection(BaseConnection[asyncio.Future[float]], asyncio.Protocol):
             await self._refuse_to_send()
         if isinstance(message, (str, bytes, bytearray, memoryview)):
             self.session.send_message(message, text)
-            self._write()
+            self._send(self.protocol.data_to_send())
         else:
             await self._send_fragments(check_iterable(message), text)
 
@@ -480,7 +487,8 @@ class Connection(BaseConnection[asyncio.Future[float]], asyncio.Protocol):
         messages = self._messages
         if (
             self._receiver is not None
-            and (messages.complete or (self._receives_fragments and messages.frames))
+            and messages.frames
+            and (self._receives_fragments or messages.complete)
             and not self._receiver.done()
         ):
             self._receiver.set_result(None)
@@ -574,32 +582,37 @@ class Connection(BaseConnection[asyncio.Future[float]], asyncio.Protocol):
         self._write()
 
     def _write(self) -> None:
-        """Send what the protocol wants to send, and see what follows from that.
+        """Send what the protocol wants to send, and see what follows from that."""
+        writes = self.protocol.data_to_send()
+        if writes:
+            if writes[-1]:
+                self._send(writes)
+            else:
+                # Nothing comes after it.
+                self._joined += writes[:-1]
+                self._write_joined()
+                self._write_eof()
+        if self.protocol.state is not State.OPEN:
+            self._set_timer()
+            if self._reading_paused:
+                self._adjust_reading()
+
+    def _send(self, writes: list[bytes]) -> None:
+        """Send something.
 
         What is sent in one turn of the event loop leaves in one write, or two: the first message
         goes out at once, unless others wait to be received, since each may have an answer, and
         those that follow are joined until the turn ends.
         """
-        writes = self.protocol.data_to_send()
-        if writes:
-            if not writes[-1]:
-                # Nothing comes after it.
-                self._joined += writes[:-1]
-                self._write_joined()
-                self._write_eof()
-            elif self._joining:
-                self._join(writes)
-            else:
-                self._joining = True
-                self.loop.call_soon(self._end_turn)
-                if self._messages.complete:
-                    self._join(writes)
-                else:
-                    self._write_now(writes)
-        if self.protocol.state is not State.OPEN:
-            self._set_timer()
-            if self._reading_paused:
-                self._adjust_reading()
+        if self._joining:
+            self._join(writes)
+            return
+        self._joining = True
+        self.loop.call_soon(self._end_turn)
+        if self._messages.frames:
+            self._join(writes)
+        else:
+            self._write_now(writes)
 
     def _join(self, writes: list[bytes]) -> None:
         """Have something written at the end of this turn.
@@ -616,10 +629,9 @@ class Connection(BaseConnection[asyncio.Future[float]], asyncio.Protocol):
             self._write_joined()
 
     def _write_joined(self) -> None:
-        """Write what was joined."""
-        if self._joined:
-            writes, self._joined = self._joined, []
-            self._write_now(writes)
+        """Write what was joined, and forget it."""
+        writes, self._joined = self._joined, []
+        self._write_now(writes)
 
     def _write_now(self, writes: list[bytes]) -> None:
         """Give something to the transport."""
@@ -627,15 +639,17 @@ class Connection(BaseConnection[asyncio.Future[float]], asyncio.Protocol):
         # Copying what is large costs more than a write.
         if len(writes) > 1 and max(map(len, writes)) < _LARGE:
             writes = [b"".join(writes)]
+        transport = self.transport
         for data in writes:
-            if not self.transport.is_closing():
-                self.transport.write(data)
+            if not transport.is_closing():
+                transport.write(data)
 
     def _end_turn(self) -> None:
         """Write what was joined, at the end of a turn of the event loop."""
         self._joining = False
         self._room = None
-        self._write_joined()
+        if self._joined:
+            self._write_joined()
 
     def _write_eof(self) -> None:
         """Close this side of the TCP connection."""
