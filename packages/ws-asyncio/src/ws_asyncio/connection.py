@@ -94,6 +94,8 @@ class Connection(BaseConnection[asyncio.Future[float]], asyncio.Protocol):
             high = 65536 if low is None else 4 * low
         self._write_limit = high
         self._messages = self.session.messages
+        # Takes a message if there is one, and if nothing follows from that.
+        self._take_message = self._messages.take_message
         self.transport: asyncio.Transport
         self.loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
 
@@ -175,9 +177,7 @@ class Connection(BaseConnection[asyncio.Future[float]], asyncio.Protocol):
 
     async def __anext__(self) -> Data:
         """Receive the next message; see :meth:`__aiter__`."""
-        if self._receiver is None and (data := self._messages.get_message()) is not None:
-            if self._reading_paused:
-                self._adjust_reading()
+        if self._receiver is None and (data := self._take_message()) is not None:
             return data
         try:
             return await self.recv()
@@ -217,6 +217,8 @@ class Connection(BaseConnection[asyncio.Future[float]], asyncio.Protocol):
         """
         if self._receiver is not None:
             raise self._busy_receiving("recv")
+        if decode is None and (message := self._take_message()) is not None:
+            return message
         messages = self._messages
         try:
             data = messages.get_message(decode)
