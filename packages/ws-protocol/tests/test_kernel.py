@@ -37,9 +37,9 @@ def mask_naively(data, mask):
     return bytes(byte ^ mask[i % 4] for i, byte in enumerate(data))
 
 
-def read(form, data, *, pos=0, masked=False, max_size=1000):
+def read(form, data, *, pos=0, masked=False, max_size=1000, decode=None):
     messages = []
-    return form.read_messages(data, pos, masked, max_size, messages), messages
+    return form.read_messages(data, pos, masked, max_size, decode, messages), messages
 
 
 # Masking
@@ -155,7 +155,7 @@ def test_all_messages_of_a_chunk_are_read_and_added(form, mask):
     frames = [form.build_frame(head, payload, mask) for head, payload, _ in WHOLE.values()]
     messages = ["before"]
     data = b"skipped" + b"".join(frames)
-    pos = form.read_messages(data, 7, mask is not None, 10**6, messages)
+    pos = form.read_messages(data, 7, mask is not None, 10**6, None, messages)
     assert messages == ["before", *(message for _, _, message in WHOLE.values())]
     assert pos == len(data)
 
@@ -185,6 +185,33 @@ def test_reading_stops_at_what_is_not_a_whole_message(form, mask, head, payload)
     other = form.build_frame(head, payload, mask)
     data = first + other + first
     assert read(form, data, masked=mask is not None) == (len(first), ["first"])
+
+
+@pytest.mark.parametrize("payload", [b"", b"abc", b"a" * 200])
+def test_messages_with_rsv1_are_decoded(form, mask, payload):
+    heads = (0xC1, 0x82, 0xC2)
+    data = b"".join(form.build_frame(head, payload, mask) for head in heads)
+    pos, messages = read(form, data, masked=mask is not None, decode=lambda *args: args)
+    assert messages == [(0xC1, payload), payload, (0xC2, payload)]
+    assert pos == len(data)
+
+
+def test_reading_raises_what_decoding_raises(form):
+    def decode(head, payload):
+        raise LookupError(head, payload)
+
+    messages = []
+    data = form.build_frame(0x82, b"first", None) + form.build_frame(0xC1, b"a", None)
+    with pytest.raises(LookupError) as raised:
+        form.read_messages(data, 0, False, 1000, decode, messages)
+    assert raised.value.args == (0xC1, b"a")
+    assert messages == [b"first"]
+
+
+@pytest.mark.parametrize("head", [0x41, 0x42, 0xC0, 0xC8, 0xC9, 0xE1, 0xF2, 0xC3])
+def test_nothing_else_is_decoded(form, mask, head):
+    data = form.build_frame(head, b"a", mask)
+    assert read(form, data, masked=mask is not None, decode=lambda *args: args) == (0, [])
 
 
 @pytest.mark.parametrize("size", [0, 5, 126, 65536])

@@ -14,6 +14,7 @@
 
 #define TEXT 0x81   /* fin and opcode of a whole text message */
 #define BINARY 0x82 /* the same of a binary one */
+#define RSV1 0x40
 #define MASKED 0x80
 #define MAX_HEADER_SIZE 14
 
@@ -222,8 +223,22 @@ read_binary(const unsigned char *payload, Py_ssize_t size, const unsigned char *
     return binary;
 }
 
+/* Replace a payload by the message that it makes. */
+static PyObject *
+decode_message(PyObject *decode, int head, PyObject *payload)
+{
+    PyObject *args[2] = {PyLong_FromLong(head), payload}, *message = NULL;
+
+    if (args[0] != NULL) {
+        message = PyObject_Vectorcall(decode, args, 2, NULL);
+        Py_DECREF(args[0]);
+    }
+    Py_DECREF(payload);
+    return message;
+}
+
 PyDoc_STRVAR(read_messages_doc,
-             "read_messages($module, data, pos, masked, max_size, messages, /)\n--\n\n"
+             "read_messages($module, data, pos, masked, max_size, decode, messages, /)\n--\n\n"
              "Read frames that are whole messages out of a chunk, up to one that isn't.");
 
 static PyObject *
@@ -232,12 +247,13 @@ read_messages(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t num
     const unsigned char *data;
     Py_ssize_t pos, end, max_size;
     int masked;
-    PyObject *messages;
+    PyObject *decode, *messages;
 
-    if (check_number_of_arguments("read_messages", number, 5) < 0) {
+    if (check_number_of_arguments("read_messages", number, 6) < 0) {
         return NULL;
     }
-    messages = args[4];
+    decode = args[4];
+    messages = args[5];
     if (!PyBytes_Check(args[0]) || !PyList_Check(messages)) {
         PyErr_SetString(PyExc_TypeError, "read_messages() takes bytes and a list");
         return NULL;
@@ -259,9 +275,12 @@ read_messages(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t num
         Py_ssize_t size = data[pos + 1], start = pos + 2;
         const unsigned char *key = NULL;
         PyObject *message;
-        int failed;
+        int encoded = 0, failed;
 
-        if ((head != TEXT && head != BINARY) || (size >= MASKED) != masked) {
+        if (head == (TEXT | RSV1) || head == (BINARY | RSV1)) {
+            encoded = decode != Py_None;
+        }
+        if ((head != TEXT && head != BINARY && !encoded) || (size >= MASKED) != masked) {
             break;
         }
         size &= MASKED - 1;
@@ -303,6 +322,9 @@ read_messages(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t num
         }
         message = head == TEXT ? read_text(data + start, size, key)
                                : read_binary(data + start, size, key);
+        if (encoded && message != NULL) {
+            message = decode_message(decode, head, message);
+        }
         if (message == NULL) {
             if (PyErr_Occurred()) {
                 return NULL;

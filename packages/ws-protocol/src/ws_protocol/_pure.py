@@ -21,6 +21,8 @@ _MESSAGES = frozenset((str, bytes))
 # Fin and opcode of frames that are whole messages.
 _TEXT = 0x81
 _BINARY = 0x82
+_WHOLE = (_TEXT, _BINARY)
+_RSV1 = 0x40
 
 
 def apply_mask(data: BytesLike, mask: BytesLike) -> bytes:
@@ -69,7 +71,13 @@ def build_frame(head: int, payload: BytesLike, mask: bytes | None, /) -> bytes:
 
 
 def read_messages(
-    data: bytes, pos: int, masked: bool, max_size: int, messages: list[Any], /
+    data: bytes,
+    pos: int,
+    masked: bool,
+    max_size: int,
+    decode: Callable[[int, bytes], Any] | None,
+    messages: list[Any],
+    /,
 ) -> int:
     """Read frames that are whole messages out of a chunk, up to one that isn't.
 
@@ -81,6 +89,8 @@ def read_messages(
         pos: Where to begin.
         masked: Whether the frames must be masked.
         max_size: The largest payload, in bytes.
+        decode: What makes messages of frames that have rsv1 set: called with the first byte and the
+            payload. Whatever it raises, this raises. :obj:`None` if there mustn't be such frames.
         messages: Where the messages are added: :class:`str` for text, :class:`bytes` for binary.
 
     Returns:
@@ -91,7 +101,9 @@ def read_messages(
     while end - pos >= 2:
         head = data[pos]
         size = data[pos + 1]
-        if (head != _TEXT and head != _BINARY) or (size > 127) is not masked:
+        if (
+            head != _TEXT and head != _BINARY and (decode is None or head & ~_RSV1 not in _WHOLE)
+        ) or (size > 127) is not masked:
             break
         start = pos + 2
         size &= 127
@@ -112,13 +124,16 @@ def read_messages(
         payload = data[start:stop]
         if masked and size:
             payload = apply_mask(payload, data[start - 4 : start])
-        if head == _TEXT:
+        if head == _BINARY:
+            messages.append(payload)
+        elif head == _TEXT:
             try:
                 messages.append(payload.decode())
             except UnicodeDecodeError:
                 break
         else:
-            messages.append(payload)
+            assert decode is not None
+            messages.append(decode(head, payload))
         pos = stop
     return pos
 

@@ -201,7 +201,9 @@ class FrameReader:
                 start = stop
             stop = start + length
             if stop > end:
-                self._begin_payload(head, mask if masked else b"", data[start:], stop - end)
+                self._begin_payload(head, mask if masked else b"", length)
+                if start < end:
+                    self._add_payload(data, start, end)
                 return
             payload = data[start:stop]
             if masked and payload:
@@ -216,24 +218,38 @@ class FrameReader:
     def _read_messages(
         self, data: bytes, pos: int, frames: list[Frame], messages: list[Frame | Data] | None
     ) -> int:
-        """Read the next frames of a chunk, as long as they are whole messages, small and without an
-        extension.
+        """Read the next frames of a chunk, as long as they are whole messages, small, and without
+        an extension other than compression.
 
         Returns:
             Position after them in the chunk.
 
         """
+        decode = None if self._deflate is None else self._decode_message
         if messages is not None:
-            return read_messages(data, pos, self.masked, self._small, messages)
-        whole: list[Data] = []
-        pos = read_messages(data, pos, self.masked, self._small, whole)
-        frames += [
-            Frame(Opcode.TEXT, message.encode())
-            if isinstance(message, str)
-            else Frame(Opcode.BINARY, message)
-            for message in whole
-        ]
-        return pos
+            return read_messages(data, pos, self.masked, self._small, decode, messages)
+        whole: list[Frame | Data] = []
+        try:
+            return read_messages(data, pos, self.masked, self._small, decode, whole)
+        finally:
+            for message in whole:
+                if isinstance(message, str):
+                    frames.append(Frame(Opcode.TEXT, message.encode()))
+                elif isinstance(message, bytes):
+                    frames.append(Frame(Opcode.BINARY, message))
+                else:
+                    frames.append(message)
+
+    def _decode_message(self, head: int, payload: bytes) -> Frame | Data:
+        """Inflate a whole message."""
+        assert self._deflate is not None
+        data = self._deflate.inflate(payload, True, self._get_limit()[0])
+        if head & _OPCODE == _BINARY:
+            return data
+        if len(data) <= _SMALL:
+            return data.decode()
+        self._check_text(data, final=True)
+        return Frame(Opcode.TEXT, data)
 
     def describe_missing(self) -> str | None:
         """Say what the peer was in the middle of, for the error when no more bytes come.
@@ -293,30 +309,36 @@ class FrameReader:
                 raise PayloadTooBig(size, limit)
             raise PayloadTooBig(size, limit - self._message_size, self._message_size)
 
-    def _begin_payload(self, head: int, mask: bytes, data: bytes, missing: int) -> None:
+    def _begin_payload(self, head: int, mask: bytes, size: int) -> None:
         """Start to collect the payload of a frame that isn't whole."""
         self._head = head
         self._mask = mask
-        self._missing = missing + len(data)
+        self._missing = size
         self._payload = PieceBuffer()
         # What an extension encoded isn't text until the frame is whole and decoded.
         message = head & _OPCODE or self._message
         self._checking = message == _TEXT and not self.extensions
-        if data:
-            self._add_payload(data)
 
-    def _add_payload(self, data: bytes) -> None:
-        """Unmask and keep a piece of the payload."""
+    def _add_payload(self, data: bytes, start: int, stop: int) -> None:
+        """Unmask and keep a piece of the payload: a part of a chunk."""
         assert self._payload is not None
-        size = len(data)
+        size = stop - start
         self._missing -= size
+        piece: bytes | memoryview
+        if size == len(data):
+            piece = data
+        elif size > len(data) // 2 and (self.masked or not self._checking):
+            # A view spares to copy it, and the memory that it holds is used.
+            piece = memoryview(data)[start:stop]
+        else:
+            piece = data[start:stop]
         if self.masked:
-            data = apply_mask(data, self._mask)
+            piece = apply_mask(piece, self._mask)
             turn = size & 3
             self._mask = self._mask[turn:] + self._mask[:turn]
         if self._checking:
-            self._check_text(data, final=False)
-        self._payload.append(data)
+            self._check_text(piece, final=False)
+        self._payload.append(piece)
 
     def _continue_payload(
         self, data: bytes, frames: list[Frame], messages: list[Frame | Data] | None
@@ -328,10 +350,10 @@ class FrameReader:
 
         """
         assert self._payload is not None
-        stop = self._missing
-        self._add_payload(data if len(data) <= stop else data[:stop])
+        stop = min(self._missing, len(data))
+        self._add_payload(data, 0, stop)
         if self._missing:
-            return len(data)
+            return stop
         payload = self._payload.take()
         self._payload = None
         self._complete(self._head, payload, frames, messages, checked=self._checking)

@@ -115,7 +115,7 @@ class PerMessageDeflate(Extension):
         head = frame.head
         if not self._is_compressed(head):
             return frame  # if rsv1 is set, it remains so, which is the error
-        data = self._inflate(bytes(frame.data), frame.fin, max_size)
+        data = self.inflate(bytes(frame.data), frame.fin, max_size)
         return Frame(frame.opcode, data, frame.fin, False, frame.rsv2, frame.rsv3)
 
     def decode_payload(self, head: int, payload: bytes, max_size: int | None) -> bytes:
@@ -137,7 +137,7 @@ class PerMessageDeflate(Extension):
 
         """
         if self._is_compressed(head):
-            return self._inflate(payload, head > 127, max_size)
+            return self.inflate(payload, head > 127, max_size)
         if head & _RSV1:
             raise ProtocolError("reserved bits must be 0")
         return payload
@@ -150,7 +150,19 @@ class PerMessageDeflate(Extension):
             return self._decoding and not head & _RSV1
         return opcode in _FIRST and head & _RSV1 != 0
 
-    def _inflate(self, data: bytes, fin: bool, max_size: int | None) -> bytes:
+    def inflate(self, data: bytes, fin: bool, max_size: int | None) -> bytes:
+        """Inflate the payload of a compressed frame, but not past the limit.
+
+        Args:
+            data: The payload.
+            fin: Whether the frame is the last one of a message.
+            max_size: How many bytes it may inflate to; :obj:`None` if there is no limit.
+
+        Raises:
+            PayloadTooBig: It would inflate to more.
+            ProtocolError: It isn't valid.
+
+        """
         decompressor = self._decompressor
         if decompressor is None:
             decompressor = self._new_decompressor()
@@ -253,8 +265,8 @@ def find_deflate(extensions: Sequence[Extension]) -> PerMessageDeflate | None:
     """
     if len(extensions) != 1:
         return None
-    (extension,) = extensions
-    if (
+    extension = extensions[0]
+    if type(extension) is PerMessageDeflate or (
         isinstance(extension, PerMessageDeflate)
         and type(extension).decode is PerMessageDeflate.decode
         and type(extension).encode is PerMessageDeflate.encode
