@@ -50,6 +50,9 @@ TEST_PEERS = {
     "ws-legacy": ["trustme>=1.1", "uvloop>=0.21; sys_platform != 'win32'"],
 }
 
+# Tests that use the compiled kernel with all kinds of bytes, and don't measure memory.
+SANITIZED = ["frames", "joined", "kernel", "masking", "protocol", "reader", "session", "shared"]
+
 nox.options.allow_parallel = True
 nox.options.default_venv_backend = "virtualenv"
 nox.options.error_on_missing_interpreters = False
@@ -83,37 +86,62 @@ def wheel(package: str) -> str:
     return str(path)
 
 
-def install_wheels(session: nox.Session, packages: list[str], extras: str = "") -> None:
+def install_wheels(session: nox.Session, packages: list[str], *others: str) -> None:
     """Install our own wheels by path: the public index has another ``websockets``.
 
     Args:
         packages: All of them, dependencies included.
-        extras: Extras of the last one, in brackets; what they require must be there.
+        others: Paths of wheels that the session build hasn't made.
 
     """
-    paths = [wheel(package) for package in packages]
+    paths = [wheel(package) for package in packages] + list(others)
     session.install("--no-index", "--force-reinstall", "--no-deps", *paths)
     # What is there now must be all that they say they need.
     session.run("python", "-m", "pip", "check", silent=True)
 
 
-def run_pytest(session: nox.Session, directory: Path, *, coverage: str | None = None) -> None:
+def build_compiled(session: nox.Session, **env: str) -> str:
+    """Build a wheel of ws-protocol with the compiled kernel, for the Python of a session.
+
+    Args:
+        env: Environment variables for the compiler.
+
+    Returns:
+        Its path.
+
+    """
+    if shutil.which(os.environ.get("CC", "cc")) is None:
+        session.skip("there is no C compiler")
+    session.install("hatchling>=1.27", "setuptools>=68")
+    directory = Path(session.create_tmp()).resolve() / "compiled"
+    shutil.rmtree(directory, ignore_errors=True)
+    session.chdir(ROOT / "packages" / "ws-protocol")
+    command = ["hatchling", "build", "-t", "wheel", "-d", str(directory)]
+    session.run(*command, env={"WS_PROTOCOL_BUILD": "compiled", **env}, silent=True)
+    (path,) = directory.glob("*.whl")
+    return str(path)
+
+
+def run_pytest(
+    session: nox.Session, *directories: Path, coverage: str | None = None, **env: str
+) -> None:
     """Run tests, away from the sources, so that only what is installed can be imported.
 
     Args:
-        directory: Where the tests are, unless the command line names some of them, or options.
+        directories: Where the tests are, unless the command line names some of them, or options.
         coverage: Package to measure coverage of, and to check that it is complete if all tests run.
+        env: Environment variables.
 
     """
     args = [str(ROOT / arg) if (ROOT / arg).exists() else arg for arg in session.posargs]
     if not any(Path(arg.partition("::")[0]).exists() for arg in args):
-        args.append(str(directory))
+        args += map(str, directories)
     session.chdir(session.create_tmp())
     config = str(ROOT / "pyproject.toml")
     command = ["python", "-m"]
     if coverage is not None:
         command += ["coverage", "run", f"--rcfile={config}", f"--source={coverage}", "-m"]
-    session.run(*command, "pytest", "-c", config, *args, env={"WHEELS": str(WHEELS)})
+    session.run(*command, "pytest", "-c", config, *args, env={"WHEELS": str(WHEELS), **env})
     if coverage is not None and not session.posargs:
         session.run("python", "-m", "coverage", "report", f"--rcfile={config}")
 
@@ -162,6 +190,45 @@ def tests(session: nox.Session, package: str) -> None:
     install_wheels(session, [*SIBLINGS[package], package])
     directory = ROOT / "packages" / package / "tests"
     run_pytest(session, directory, coverage=package.replace("-", "_"))
+
+
+@nox.session(python="3.13", tags=["ci"], requires=["build"])
+def compiled(session: nox.Session) -> None:
+    """Run the tests of ws-protocol and ws-asyncio on the compiled kernel."""
+    kernel = build_compiled(session)
+    session.install(*TEST_TOOLS, *TEST_PEERS["ws-asyncio"])
+    install_wheels(session, ["ws-auth", "ws-asyncio"], kernel)
+    for package in ("ws-protocol", "ws-asyncio"):
+        tests = ROOT / "packages" / package / "tests"
+        run_pytest(session, tests, WS_PROTOCOL_KERNEL="compiled")
+
+
+@nox.session(python="3.13")
+def sanitize(session: nox.Session) -> None:
+    """Run the tests of ws-protocol on the compiled kernel under AddressSanitizer and UBSan."""
+    flags = "-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -g"
+    kernel = build_compiled(session, CFLAGS=flags, LDFLAGS="-fsanitize=address,undefined")
+    session.install(*TEST_TOOLS)
+    session.install("--no-index", "--force-reinstall", "--no-deps", kernel)
+    libraries = [
+        subprocess.run(
+            [os.environ.get("CC", "cc"), f"-print-file-name={name}"],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+        for name in ("libasan.so", "libubsan.so")
+    ]
+    run_pytest(
+        session,
+        *(ROOT / "packages" / "ws-protocol" / "tests" / f"test_{name}.py" for name in SANITIZED),
+        # Python frees what it holds until its end, or leaves it to the system.
+        ASAN_OPTIONS="detect_leaks=0",
+        LD_PRELOAD=" ".join(libraries),
+        # Memory of Python's own allocator isn't watched.
+        PYTHONMALLOC="malloc",
+        WS_PROTOCOL_KERNEL="compiled",
+    )
 
 
 @nox.session(python=PYTHONS, tags=["ci"], requires=["build"])

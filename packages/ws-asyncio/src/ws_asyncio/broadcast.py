@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from ws_protocol.shared import SharedMessage
 from ws_protocol.typing import DataLike
 
 from .connection import Connection
@@ -23,6 +24,9 @@ def broadcast(
     It doesn't wait: it neither yields to the event loop nor stops for connections that are slow,
     whose messages pile up in memory until they are read or the connection is closed, by keepalive
     for example.
+
+    Servers make and compress the message once, not once for each client. It is compressed on its
+    own then, without the context of earlier messages.
 
     Connections that aren't open are skipped without a word: they are closing, or the program is
     about to notice. Connections on which the fragments of a message are being sent are skipped with
@@ -44,15 +48,11 @@ def broadcast(
     """
     if not isinstance(message, (str, bytes, bytearray, memoryview)):
         raise TypeError(f"message must be str or bytes-like, not {type(message).__name__}")
-    if isinstance(message, str):
-        # Once, not once for each connection.
-        message = message.encode()
-        if text is None:
-            text = True
+    shared = SharedMessage(message, text)
     exceptions: list[Exception] = []
     for connection in connections:
         try:
-            connection._broadcast(message, text)
+            connection._broadcast(shared)
         except Exception as exc:
             if raise_exceptions:
                 exceptions.append(exc)
