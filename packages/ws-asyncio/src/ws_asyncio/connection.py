@@ -527,8 +527,13 @@ class Connection(BaseConnection[asyncio.Future[float]], asyncio.Protocol):
             if not done.done():
                 done.set_result(None)
 
-    def _broadcast(self, message: DataLike, text: bool | None) -> None:
-        """Send an unfragmented message now, or not at all.
+    def send_now(self, message: DataLike, text: bool | None = None) -> None:
+        """Send an unfragmented message without waiting for anything; nothing, if the connection
+        isn't open. It is what :func:`~ws_asyncio.broadcast.broadcast` does.
+
+        Args:
+            message: The message.
+            text: Whether to send a text message; by default, it depends on the type.
 
         Raises:
             ConcurrencyError: A fragmented message is being sent.

@@ -11,7 +11,7 @@ from .http11 import Request, Response
 from .protocol import Protocol
 from .session import Session
 from .state import State
-from .typing import LoggerLike, Subprotocol
+from .typing import DataLike, LoggerLike, Subprotocol
 
 __all__ = [
     "BaseConnection",
@@ -119,6 +119,22 @@ class BaseConnection(Generic[Waiter]):
         """Seconds to wait for the connection to close, once it should; :obj:`None` to wait for
         ever."""
         return self.session.close_timeout
+
+    def send_now(self, message: DataLike, text: bool | None = None) -> None:
+        """Send an unfragmented message without waiting for anything; nothing, if the connection
+        isn't open.
+
+        A way of doing I/O overrides it. :func:`~ws_protocol.broadcast.broadcast` calls it.
+
+        Args:
+            message: The message.
+            text: Whether to send a text message; by default, it depends on the type.
+
+        Raises:
+            ConcurrencyError: A fragmented message is being sent.
+
+        """
+        raise NotImplementedError
 
     def log_as_connection(self) -> None:
         """Have what the protocol logs refer to this connection.
