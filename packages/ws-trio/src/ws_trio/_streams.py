@@ -1,0 +1,46 @@
+"""What trio's streams don't say by themselves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import trio
+
+__all__ = ["describe_broken", "get_address", "get_listener_address"]
+
+
+def get_address(stream: trio.abc.Stream, method: str) -> Any:
+    """Return an address of a stream's socket.
+
+    Args:
+        stream: The stream.
+        method: ``"getsockname"`` for this side, ``"getpeername"`` for the other.
+
+    Returns:
+        :obj:`None` if there is no socket, or if it isn't connected any more.
+
+    """
+    while isinstance(stream, trio.SSLStream):
+        stream = stream.transport_stream
+    if not isinstance(stream, trio.SocketStream):
+        return None
+    try:
+        return getattr(stream.socket, method)()
+    except OSError:
+        return None
+
+
+def get_listener_address(listener: trio.abc.Listener[Any]) -> Any:
+    """Return the address that a listener listens on; :obj:`None` if it has no socket."""
+    while isinstance(listener, trio.SSLListener):
+        listener = listener.transport_listener
+    return listener.socket.getsockname() if isinstance(listener, trio.SocketListener) else None
+
+
+def describe_broken(exc: trio.BrokenResourceError) -> OSError:
+    """Return what the operating system or TLS said, where trio says that a stream is broken."""
+    if isinstance(exc.__cause__, OSError):
+        return exc.__cause__
+    reason = ConnectionError("stream is broken")
+    reason.__cause__ = exc
+    return reason
