@@ -242,19 +242,13 @@ class connect:
         await connection.__aexit__(exc_type, exc_value, traceback)
 
     async def __aiter__(self) -> AsyncIterator[ClientConnection]:
-        reconnection = Reconnection(self.process_exception, self.reconnect_delays)
+        reconnection = Reconnection(self.process_exception, self.reconnect_delays, self.logger)
         clock = asyncio.get_running_loop().time
         while True:
             try:
                 connection = await self
             except Exception as exc:
                 delay = reconnection.delay_after_failure(exc)
-                self.logger.info(
-                    "connect failed; reconnecting in %.1f seconds: %s",
-                    delay,
-                    f"{type(exc).__name__}: {exc}",
-                )
-                self.logger.debug("connect failed", exc_info=True)
             else:
                 opened = clock()
                 try:
@@ -262,10 +256,6 @@ class connect:
                 finally:
                     await connection.close()
                 delay = reconnection.delay_after_connection(connection.session, opened, clock())
-                if delay:
-                    self.logger.info(
-                        "connection ended at once; reconnecting in %.1f seconds", delay
-                    )
                 # Else the connection and what it refers to would live as long as the next attempt.
                 del connection
             await asyncio.sleep(delay)

@@ -58,7 +58,7 @@ class Redirect:
 
         Args:
             kwargs: The arguments: ``sock`` and ``unix`` say that the socket is another than the URI
-                leads to; ``host``, ``port`` and ``server_hostname`` override the URI.
+                leads to; ``address``, ``host``, ``port`` and ``server_hostname`` override the URI.
 
         Raises:
             ValueError: They lead to the server that redirected, and nowhere else.
@@ -75,7 +75,7 @@ class Redirect:
         return {
             name: value
             for name, value in kwargs.items()
-            if name not in ("host", "port", "server_hostname")
+            if name not in ("address", "host", "port", "server_hostname")
         }
 
 

@@ -4,6 +4,9 @@ user's that have a say, and ends connections as their handlers end.
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import inspect
 from collections.abc import Callable, Generator
 from typing import Any
 
@@ -13,7 +16,13 @@ from .http11 import Request, Response
 from .server import ServerProtocol, customize_response, describe
 from .state import State
 
-__all__ = ["answer_request", "log_handler_failure", "log_opening", "run_hooks"]
+__all__ = [
+    "answer_request",
+    "await_hooks",
+    "log_handler_failure",
+    "log_opening",
+    "run_hooks",
+]
 
 Hook = Callable[..., Any]
 
@@ -25,16 +34,15 @@ def answer_request(
     process_request: Hook | None = None,
     process_response: Hook | None = None,
     server_header: str | None = None,
-) -> Generator[Any, Any, None]:
+) -> Generator[Callable[[], Any], Any, None]:
     """Answer the request of the opening handshake, once it was received.
 
     It does nothing if there is no request, because the handshake failed before. The I/O layer sends
     what the protocol wants to send afterwards.
 
-    It is a generator, because the functions of the user's may be coroutine functions, which only
-    the I/O layer can run: it yields what they return. Send that back as it is, or the result if it
-    is awaitable; or throw the exception that waiting for it raised. :func:`run_hooks` is enough
-    where nothing is awaitable.
+    It is a generator, because only the I/O layer can call functions of the user's: they may be
+    coroutine functions, or take their time. It yields what to call, without arguments. Send back
+    what that returns, or throw what it raises: :func:`await_hooks` or :func:`run_hooks` do.
 
     Args:
         connection: The connection.
@@ -47,7 +55,7 @@ def answer_request(
         server_header: Value of the ``Server`` header; :obj:`None` for none.
 
     Yields:
-        What ``process_request`` and ``process_response`` return.
+        Functions to call.
 
     """
     session = connection.session
@@ -69,19 +77,49 @@ def answer_request(
         protocol.send_response(response)
 
 
-def run_hooks(steps: Generator[Any, Any, None]) -> None:
-    """Run :func:`answer_request` where the functions of the user's return no awaitables.
+async def await_hooks(steps: Generator[Callable[[], Any], Any, None]) -> None:
+    """Run :func:`answer_request` where the functions of the user's may return awaitables.
 
     Args:
         steps: What it returned.
 
     """
-    result = None
-    try:
+    with contextlib.suppress(StopIteration):
+        function = next(steps)
         while True:
-            result = steps.send(result)
-    except StopIteration:
-        pass
+            try:
+                result = function()
+                if inspect.isawaitable(result):
+                    result = await result
+            except Exception as exc:
+                function = steps.throw(exc)
+            else:
+                function = steps.send(result)
+
+
+def run_hooks(
+    steps: Generator[Callable[[], Any], Any, None], lock: contextlib.AbstractContextManager[Any]
+) -> None:
+    """Run :func:`answer_request` where other threads use the connection, and the functions of the
+    user's return no awaitables.
+
+    Args:
+        steps: What it returned.
+        lock: What to hold, but not while functions of the user's run.
+
+    """
+    with contextlib.suppress(StopIteration):
+        with lock:
+            function = next(steps)
+        while True:
+            try:
+                result = function()
+            except Exception as exc:
+                with lock:
+                    function = steps.throw(exc)
+            else:
+                with lock:
+                    function = steps.send(result)
 
 
 def _run_hook(
@@ -89,7 +127,7 @@ def _run_hook(
     function: Hook | None,
     connection: BaseConnection[Any],
     *args: Request | Response,
-) -> Generator[Any, Any, Response | None]:
+) -> Generator[Callable[[], Any], Any, Response | None]:
     """Call a function of the user's that may make or change the response.
 
     Returns:
@@ -99,7 +137,7 @@ def _run_hook(
     if function is None:
         return None
     try:
-        response = yield function(connection, *args)
+        response = yield functools.partial(function, connection, *args)
         if response is not None and not isinstance(response, Response):
             raise TypeError(
                 f"expected a Response or None, got {type(response).__name__}; "
