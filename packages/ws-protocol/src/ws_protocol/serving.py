@@ -188,9 +188,20 @@ def log_handler_failure(connection: BaseConnection[Any], exc: Exception) -> bool
 
     """
     logger = connection.logger
-    if isinstance(exc, ConnectionClosed) and connection.state is not State.OPEN:
-        if not isinstance(exc, ConnectionClosedOK):
-            logger.info("connection lost: %s", exc)
+    closed = _find_closed(exc)
+    if closed is not None and connection.state is not State.OPEN:
+        if not isinstance(closed, ConnectionClosedOK):
+            logger.info("connection lost: %s", closed)
         return False
     logger.error("connection handler failed", exc_info=exc)
     return True
+
+
+def _find_closed(exc: BaseException) -> ConnectionClosed | None:
+    """Return the exception that tells that a connection was closed, if there is no other: alone, or
+    in a group, from a handler with tasks of its own."""
+    while isinstance(exc, BaseExceptionGroup):
+        if exc.split(ConnectionClosed)[1] is not None:
+            return None
+        exc = exc.exceptions[0]
+    return exc if isinstance(exc, ConnectionClosed) else None
