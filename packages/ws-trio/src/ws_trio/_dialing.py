@@ -15,7 +15,7 @@ from ws_protocol.exceptions import ProxyError
 from ws_protocol.proxy import ConnectTunnel, Proxy, choose_proxy
 from ws_protocol.uri import WebSocketURI
 
-from ._streams import describe_broken
+from ._streams import closing_on_failure
 
 __all__ = ["dial"]
 
@@ -118,13 +118,8 @@ async def start_tls(
     if context is None:
         context = default_tls_context()
     tls_stream = trio.SSLStream(stream, context, server_hostname=server_hostname)
-    try:
+    async with closing_on_failure(stream):
         await tls_stream.do_handshake()
-    except BaseException as exc:
-        await trio.aclose_forcefully(stream)
-        if isinstance(exc, trio.BrokenResourceError):
-            raise describe_broken(exc) from exc.__cause__
-        raise
     return tls_stream
 
 
@@ -136,17 +131,12 @@ async def open_tunnel(stream: trio.abc.Stream, tunnel: ConnectTunnel) -> None:
         ProxyError: The proxy refuses, or doesn't answer in HTTP.
 
     """
-    try:
+    async with closing_on_failure(stream):
         await stream.send_all(tunnel.request)
         while data := await stream.receive_some():
             if tunnel.receive_data(bytes(data)):
                 return
         tunnel.receive_eof()
-    except BaseException as exc:
-        await trio.aclose_forcefully(stream)
-        if isinstance(exc, trio.BrokenResourceError):
-            raise describe_broken(exc) from exc.__cause__
-        raise
 
 
 async def connect_through_socks_proxy(

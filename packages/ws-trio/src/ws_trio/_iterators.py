@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Generic, Self, TypeVar
+from typing import Generic, NoReturn, Self, TypeVar
+
+import trio
 
 __all__ = ["Iterator"]
 
@@ -29,3 +31,13 @@ class Iterator(AsyncIterator[T_co], Generic[T_co]):
 
     def __anext__(self) -> Awaitable[T_co]:
         return self._next_item()
+
+    async def aclose(self) -> None:
+        """End the iteration, as :func:`contextlib.aclosing` does with asynchronous generators."""
+        self._next_item = end_iteration
+        await trio.lowlevel.checkpoint()
+
+
+async def end_iteration() -> NoReturn:
+    """Return no item."""
+    raise StopAsyncIteration

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import trio
 
-__all__ = ["describe_broken", "get_address", "get_listener_address"]
+__all__ = ["closing_on_failure", "describe_broken", "get_address", "get_listener_address"]
 
 
 def get_address(stream: trio.abc.Stream, method: str) -> Any:
@@ -39,8 +41,26 @@ def get_listener_address(listener: trio.abc.Listener[Any]) -> Any:
 
 def describe_broken(exc: trio.BrokenResourceError) -> OSError:
     """Return what the operating system or TLS said, where trio says that a stream is broken."""
-    if isinstance(exc.__cause__, OSError):
-        return exc.__cause__
-    reason = ConnectionError("stream is broken")
-    reason.__cause__ = exc
-    return reason
+    cause = exc.__cause__
+    return cause if isinstance(cause, OSError) else ConnectionError("stream is broken")
+
+
+@contextlib.asynccontextmanager
+async def closing_on_failure(stream: trio.abc.Stream) -> AsyncGenerator[None, None]:
+    """Close a stream when what is done with it fails or is cancelled.
+
+    Args:
+        stream: The stream.
+
+    Raises:
+        OSError: It is broken.
+
+    """
+    try:
+        yield
+    except BaseException as exc:
+        with trio.CancelScope(shield=True):
+            await trio.aclose_forcefully(stream)
+        if isinstance(exc, trio.BrokenResourceError):
+            raise describe_broken(exc) from None
+        raise

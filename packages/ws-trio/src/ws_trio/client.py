@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import collections.abc
 import contextlib
 import logging
 import math
 import os
 import ssl as ssl_module
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import trio
 
@@ -26,6 +27,7 @@ from ws_protocol.typing import LoggerLike, Origin, Subprotocol
 from ws_protocol.uri import WebSocketURI
 
 from ._dialing import dial
+from ._iterators import Iterator
 from .connection import Connection
 
 __all__ = ["ClientConnection", "connect", "process_exception", "unix_connect"]
@@ -179,7 +181,7 @@ class connect:
         ping_interval: float | None = 20,
         ping_timeout: float | None = 20,
         close_timeout: float | None = 10,
-        reconnect_delays: Callable[[], Iterator[float]] = backoff,
+        reconnect_delays: Callable[[], collections.abc.Iterator[float]] = backoff,
         max_size: int | tuple[int | None, int | None] | None = MAX_SIZE,
         max_queue: int | tuple[int | None, int | None] | None = 16,
         logger: LoggerLike | None = None,
@@ -268,6 +270,8 @@ class connect:
                     connection._abort.cancel()
                     with trio.CancelScope(shield=True):
                         await connection.wait_closed()
+                    # Its traceback refers to the connection, which would be a cycle.
+                    connection.protocol.handshake_exc = None
                     if not destination.follow(exc):
                         raise
                 else:
@@ -300,11 +304,11 @@ class connect:
             # It isn't told of exceptions: it would put them into a group.
             await manager.__aexit__(None, None, None)
 
-    def __aiter__(self) -> AsyncIterator[ClientConnection]:
-        return Connections(self)
+    def __aiter__(self) -> Iterator[ClientConnection]:
+        return Loop(Connections(self))
 
 
-class Connections(AsyncIterator[ClientConnection]):
+class Connections:
     """The connections of a loop that connects again and again.
 
     Neither a nursery nor a cancel scope can be open while the loop's body runs: it may be left at
@@ -318,64 +322,71 @@ class Connections(AsyncIterator[ClientConnection]):
 
     def __init__(self, connector: connect) -> None:
         self._connector = connector
-        self._reconnection = Reconnection(connector.process_exception, connector.reconnect_delays)
+        self._reconnection = Reconnection(
+            connector.process_exception, connector.reconnect_delays, connector.logger
+        )
         self._connection: ClientConnection | None = None
         self._opened = 0.0
         self._token = trio.lowlevel.current_trio_token()
 
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> ClientConnection:
-        """Close the connection, and open another."""
-        delay = await self._close()
-        logger = self._connector.logger
+    async def open_next(self) -> ClientConnection:
+        """Close the connection, if there is one, and open another."""
+        delay = 0.0
+        if self._connection is not None:
+            await self._connection.aclose()
+            delay = self._reconnection.delay_after_connection(
+                self._connection.session, self._opened, trio.current_time()
+            )
+            self._connection = None
         nursery = trio.lowlevel.current_task().parent_nursery
         assert nursery is not None  # only trio's own first task has none
         while True:
             await trio.sleep(delay)
             try:
-                connection = await self._connector.connect(nursery)
+                self._connection = await self._connector.connect(nursery)
             except Exception as exc:
                 delay = self._reconnection.delay_after_failure(exc)
-                logger.info(
-                    "connect failed; reconnecting in %.1f seconds: %s",
-                    delay,
-                    f"{type(exc).__name__}: {exc}",
-                )
-                logger.debug("connect failed", exc_info=True)
             else:
-                self._connection, self._opened = connection, trio.current_time()
-                return connection
-
-    async def _close(self) -> float:
-        """Close the connection, if there is one; return how long to wait before the next."""
-        connection = self._connection
-        if connection is None:
-            return 0
-        await connection.aclose()
-        self._connection = None
-        delay = self._reconnection.delay_after_connection(
-            connection.session, self._opened, trio.current_time()
-        )
-        if delay:
-            self._connector.logger.info(
-                "connection ended at once; reconnecting in %.1f seconds", delay
-            )
-        return delay
+                self._opened = trio.current_time()
+                return self._connection
 
     async def aclose(self) -> None:
         """Close the connection, if there is one."""
         if self._connection is not None:
             await self._connection.aclose()
 
-    def __del__(self) -> None:
-        # The loop was left. This may be called in any thread, or when trio isn't running any more.
-        if self._connection is not None and not self._connection.session.lost:
+    def abandon(self) -> None:
+        """Have the connection closed, if there is one. This may be called in any thread, and when
+        trio isn't running any more."""
+        if self._connection is not None:
             with contextlib.suppress(trio.RunFinishedError):
                 self._token.run_sync_soon(
                     self._connection._start_closing, CloseCode.NORMAL_CLOSURE, ""
                 )
+
+
+class Loop(Iterator[ClientConnection]):
+    """What a loop over connections iterates with.
+
+    Nothing else refers to it, not even the traceback of an exception, so that it is gone as soon as
+    the loop is left.
+
+    Args:
+        connections: The connections.
+
+    """
+
+    def __init__(self, connections: Connections) -> None:
+        super().__init__(connections.open_next)
+        self._connections = connections
+
+    async def aclose(self) -> None:
+        """End the iteration, and close the connection, if there is one."""
+        await super().aclose()
+        await self._connections.aclose()
+
+    def __del__(self) -> None:
+        self._connections.abandon()
 
 
 def unix_connect(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import AsyncIterable, AsyncIterator, Generator, Iterable, Sequence
+from collections.abc import AsyncIterable, Generator, Iterable, Sequence
 from types import TracebackType
 from typing import Any, Literal, NoReturn, Self, TypeAlias, overload
 
@@ -171,7 +171,7 @@ class Connection(BaseConnection[PongWaiter], trio.abc.AsyncResource):
         else:
             await self.aclose(CloseCode.INTERNAL_ERROR)
 
-    def __aiter__(self) -> AsyncIterator[Data]:
+    def __aiter__(self) -> Iterator[Data]:
         """Iterate over messages until the connection is closed normally.
 
         Raises:
@@ -239,15 +239,15 @@ class Connection(BaseConnection[PongWaiter], trio.abc.AsyncResource):
         return data
 
     @overload
-    def recv_streaming(self, decode: Literal[True]) -> AsyncIterator[str]: ...
+    def recv_streaming(self, decode: Literal[True]) -> Iterator[str]: ...
 
     @overload
-    def recv_streaming(self, decode: Literal[False]) -> AsyncIterator[bytes]: ...
+    def recv_streaming(self, decode: Literal[False]) -> Iterator[bytes]: ...
 
     @overload
-    def recv_streaming(self, decode: bool | None = None) -> AsyncIterator[Data]: ...
+    def recv_streaming(self, decode: bool | None = None) -> Iterator[Data]: ...
 
-    def recv_streaming(self, decode: bool | None = None) -> AsyncIterator[Data]:
+    def recv_streaming(self, decode: bool | None = None) -> Iterator[Data]:
         """Receive the next message fragment by fragment.
 
         Use it to process a message that is large, or that comes slowly. Where the fragments end

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 import math
 import os
@@ -26,7 +25,7 @@ from ws_protocol.http11 import SERVER, Request, Response
 from ws_protocol.limits import MAX_SIZE
 from ws_protocol.protocol import State
 from ws_protocol.server import ServerProtocol
-from ws_protocol.serving import answer_request, log_handler_failure, log_opening
+from ws_protocol.serving import answer_request, await_hooks, log_handler_failure, log_opening
 from ws_protocol.session import Session
 from ws_protocol.typing import LoggerLike, Origin, StatusLike, Subprotocol
 
@@ -139,25 +138,15 @@ class ServerConnection(Connection):
 
         """
         await self._handshaking.wait()
-        steps = answer_request(
-            self,
-            is_serving=self.server.is_serving,
-            process_request=process_request,
-            process_response=process_response,
-            server_header=server_header,
+        await await_hooks(
+            answer_request(
+                self,
+                is_serving=self.server.is_serving,
+                process_request=process_request,
+                process_response=process_response,
+                server_header=server_header,
+            )
         )
-        try:
-            result = steps.send(None)
-            while True:
-                if inspect.isawaitable(result):
-                    try:
-                        result = await result
-                    except Exception as exc:
-                        result = steps.throw(exc)
-                        continue
-                result = steps.send(result)
-        except StopIteration:
-            pass
         now = trio.current_time()
         self.session.start_keepalive(now)
         self._set_timer()
@@ -351,7 +340,7 @@ class Server(trio.abc.AsyncResource):
                     self._connections.remove(connection)
         except Exception:
             # It must not end the others.
-            self.logger.error("opening handshake failed", exc_info=True)
+            self.logger.error("connection failed", exc_info=True)
         finally:
             self._tasks.remove(task)
             self._waiters.unpark_all()
