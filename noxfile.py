@@ -45,7 +45,11 @@ SIBLINGS = {
     "ws-legacy": ["ws-protocol", "ws-auth"],
     "ws-threading": ["ws-protocol", "ws-auth"],
     "ws-trio": ["ws-protocol", "ws-auth"],
-    "websockets": ["ws-protocol", "ws-auth", "ws-asyncio", "ws-legacy", "ws-threading"],
+    "websockets": [
+        *["ws-protocol", "ws-auth", "ws-asyncio", "ws-legacy", "ws-threading"],
+        # Of the extra trio.
+        "ws-trio",
+    ],
 }
 
 # What runs the tests, and what stands on the other side in them.
@@ -59,7 +63,8 @@ TEST_PEERS = {
     ],
     "ws-legacy": ["trustme>=1.1", "uvloop>=0.21; sys_platform != 'win32'"],
     "ws-threading": ["python-socks>=2.4", "trustme>=1.1", "werkzeug>=3.0"],
-    # The first is what it needs, which isn't a sibling.
+    # The first is what they need, which isn't a sibling.
+    "websockets": ["trio>=0.27"],
     "ws-trio": ["trio>=0.27", "python-socks[trio]>=2.4", "trustme>=1.1", "werkzeug>=3.0"],
 }
 
