@@ -28,10 +28,3 @@ def test_optional_dependencies_are_not_imported_before_they_are_used():
         "assert not {'asyncio', 'python_socks', 'werkzeug'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
-
-
-def test_old_name_of_the_server_warns():
-    with pytest.warns(DeprecationWarning, match="WebSocketServer was renamed to Server"):
-        assert ws_threading.server.WebSocketServer is ws_threading.Server
-    with pytest.raises(AttributeError, match="no attribute 'other'"):
-        _ = ws_threading.server.other

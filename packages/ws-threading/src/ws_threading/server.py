@@ -12,7 +12,6 @@ import socket
 import ssl as ssl_module
 import threading
 import time
-import warnings
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
@@ -691,10 +690,3 @@ def basic_auth(
         return policy.conclude(connection, username, bool(policy.check(username, password)))
 
     return process_request
-
-
-def __getattr__(name: str) -> Any:
-    if name == "WebSocketServer":
-        warnings.warn("WebSocketServer was renamed to Server", DeprecationWarning, stacklevel=2)
-        return Server
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
