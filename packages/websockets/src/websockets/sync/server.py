@@ -4,6 +4,7 @@ import warnings
 from typing import Any
 
 from ws_threading.server import *
+from ws_threading.server import Server
 from ws_threading.server import __all__ as __all__
 
 
