@@ -27,7 +27,15 @@ WHEELS = ROOT / ".nox" / "wheels"
 PYTHONS = ["3.11", "3.12", "3.13"]
 
 # Each after those it depends on.
-PACKAGES = ["ws-protocol", "ws-auth", "ws-asyncio", "ws-legacy", "websockets"]
+PACKAGES = [
+    "ws-protocol",
+    "ws-auth",
+    "ws-asyncio",
+    "ws-legacy",
+    "ws-threading",
+    "ws-trio",
+    "websockets",
+]
 
 # Siblings that each depends on, directly or not.
 SIBLINGS = {
@@ -35,7 +43,13 @@ SIBLINGS = {
     "ws-auth": ["ws-protocol"],
     "ws-asyncio": ["ws-protocol", "ws-auth"],
     "ws-legacy": ["ws-protocol", "ws-auth"],
-    "websockets": ["ws-protocol", "ws-auth", "ws-asyncio", "ws-legacy"],
+    "ws-threading": ["ws-protocol", "ws-auth"],
+    "ws-trio": ["ws-protocol", "ws-auth"],
+    "websockets": [
+        *["ws-protocol", "ws-auth", "ws-asyncio", "ws-legacy", "ws-threading"],
+        # Of the extra trio.
+        "ws-trio",
+    ],
 }
 
 # What runs the tests, and what stands on the other side in them.
@@ -48,6 +62,10 @@ TEST_PEERS = {
         "werkzeug>=3.0",
     ],
     "ws-legacy": ["trustme>=1.1", "uvloop>=0.21; sys_platform != 'win32'"],
+    "ws-threading": ["python-socks>=2.4", "trustme>=1.1", "werkzeug>=3.0"],
+    # The first is what they need, which isn't a sibling.
+    "websockets": ["trio>=0.27"],
+    "ws-trio": ["trio>=0.27", "python-socks[trio]>=2.4", "trustme>=1.1", "werkzeug>=3.0"],
 }
 
 # Tests that use the compiled kernel with all kinds of bytes, and don't measure memory.

@@ -569,8 +569,12 @@ class Connection(BaseConnection[asyncio.Future[float]], asyncio.Protocol):
             if not done.done():
                 done.set_result(None)
 
-    def _broadcast(self, message: SharedMessage) -> None:
-        """Send an unfragmented message now, or not at all.
+    def send_shared(self, message: SharedMessage) -> None:
+        """Send a message without waiting for anything; nothing, if the connection isn't open. It is
+        what :func:`~ws_asyncio.broadcast.broadcast` does.
+
+        Args:
+            message: The message.
 
         Raises:
             ConcurrencyError: A fragmented message is being sent.

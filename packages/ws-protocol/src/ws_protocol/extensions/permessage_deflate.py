@@ -22,6 +22,8 @@ __all__ = [
     "ClientPerMessageDeflateFactory",
     "PerMessageDeflate",
     "ServerPerMessageDeflateFactory",
+    "choose_client_extensions",
+    "choose_server_extensions",
     "enable_client_permessage_deflate",
     "enable_server_permessage_deflate",
 ]
@@ -620,6 +622,56 @@ def enable_server_permessage_deflate(
             compress_settings=_COMPRESS_SETTINGS,
         ),
     )
+
+
+def choose_client_extensions(
+    extensions: Sequence[ClientExtensionFactory] | None, compression: str | None
+) -> Sequence[ClientExtensionFactory] | None:
+    """Return the extensions that a client offers.
+
+    Args:
+        extensions: Those that the user wants to offer.
+        compression: ``"deflate"`` to offer permessage-deflate with default settings, too;
+            :obj:`None` not to.
+
+    Raises:
+        ValueError: ``compression`` is something else.
+
+    """
+    if check_compression(compression):
+        return enable_client_permessage_deflate(extensions)
+    return extensions
+
+
+def choose_server_extensions(
+    extensions: Sequence[ServerExtensionFactory] | None, compression: str | None
+) -> Sequence[ServerExtensionFactory] | None:
+    """Return the extensions that a server accepts.
+
+    Args:
+        extensions: Those that the user wants to accept.
+        compression: ``"deflate"`` to accept permessage-deflate with default settings, too;
+            :obj:`None` not to.
+
+    Raises:
+        ValueError: ``compression`` is something else.
+
+    """
+    if check_compression(compression):
+        return enable_server_permessage_deflate(extensions)
+    return extensions
+
+
+def check_compression(compression: str | None) -> bool:
+    """Tell whether an argument ``compression`` asks for permessage-deflate.
+
+    Raises:
+        ValueError: It is something else than ``"deflate"`` or :obj:`None`.
+
+    """
+    if compression not in ("deflate", None):
+        raise ValueError(f"unsupported compression: {compression}")
+    return compression is not None
 
 
 def _enable(extensions: Sequence[Any] | None, factory: Callable[[], Any]) -> Sequence[Any]:
