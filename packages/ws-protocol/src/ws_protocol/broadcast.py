@@ -11,7 +11,7 @@ from .typing import DataLike, LoggerLike
 __all__ = ["broadcast"]
 
 
-class Recipient(Protocol):
+class _Recipient(Protocol):
     """A connection, whatever does its I/O."""
 
     @property
@@ -21,7 +21,7 @@ class Recipient(Protocol):
 
 
 def broadcast(
-    connections: Iterable[Recipient],
+    connections: Iterable[_Recipient],
     message: DataLike,
     *,
     text: bool | None = None,
