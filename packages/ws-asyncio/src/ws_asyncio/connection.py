@@ -430,6 +430,8 @@ class Connection(BaseConnection[asyncio.Future[float]], asyncio.Protocol):
     def _adjust_reading(self) -> None:
         """Stop reading from the network if enough waits to be received, and read again when it
         doesn't."""
+        if self.session.wants_unread():
+            self._process_received(self.session.receive_unread(self.loop.time()))
         if self.session.wants_data(self.loop.time()):
             if self._reading_paused:
                 self._reading_paused = False

@@ -225,6 +225,19 @@ class Protocol:
         else:
             self._receive_frames(bytes(data))
 
+    def receive_late_data(self, data: BytesLike) -> None:
+        """Receive bytes that arrived before the end of the stream, although it was received first.
+
+        For those who keep bytes back because enough waits to be read. What is among them can still
+        be read, and a close frame is noted, but nothing is answered.
+
+        Args:
+            data: Bytes, which follow those that :meth:`receive_data` got.
+
+        """
+        if not self._discarding:
+            self._receive_frames(bytes(data))
+
     def receive_eof(self) -> None:
         """Receive the end of the stream from the network: the peer closed its side of the TCP
         connection, or the connection is lost.
@@ -310,10 +323,16 @@ class Protocol:
 
     def _receive_close(self, close: Close) -> None:
         """Receive a close frame (RFC 6455, section 5.5.1)."""
-        self._change_state(Transition.CLOSE_RECEIVED)
         self.close_rcvd = close
         # RFC 6455, section 1.4: nothing more comes after it.
         self._discarding = True
+        if self._eof_received:
+            # It is late, and the end of the stream wasn't unexpected after all.
+            self.parser_exc = None
+            if self.close_sent is not None:
+                self.close_rcvd_then_sent = False
+            return
+        self._change_state(Transition.CLOSE_RECEIVED)
         if self.close_sent is not None:
             self.close_rcvd_then_sent = False
         elif not self.eof_sent:
