@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Literal
 
+from ws_protocol.frames import CloseCode
+from ws_protocol.slowness import Slowness, judge_slowness
+from ws_protocol.state import State
 from ws_protocol.typing import DataLike
 
 from .connection import Connection
@@ -17,12 +21,14 @@ def broadcast(
     *,
     text: bool | None = None,
     raise_exceptions: bool = False,
+    max_buffer: int | None = None,
+    slow: Literal["skip", "close"] = "skip",
 ) -> None:
     """Send a message to several connections.
 
     It doesn't wait: it neither yields to the event loop nor stops for connections that are slow,
     whose messages pile up in memory until they are read or the connection is closed, by keepalive
-    for example.
+    for example. Set ``max_buffer`` to bound that.
 
     Connections that aren't open are skipped without a word: they are closing, or the program is
     about to notice. Connections on which the fragments of a message are being sent are skipped with
@@ -35,15 +41,21 @@ def broadcast(
             send a string as a binary message.
         raise_exceptions: Raise an exception group, once the message was sent wherever possible,
             instead of logging warnings.
+        max_buffer: How many bytes may wait to be sent to a connection before it is too slow for
+            this message; :obj:`None` for no limit.
+        slow: What to do with connections that are too slow: ``"skip"`` leaves the message out,
+            ``"close"`` fails the connection with close code 1008 (policy violation).
 
     Raises:
         TypeError: The message has another type. Messages in fragments aren't possible.
+        ValueError: ``slow`` is something else.
         ExceptionGroup: Sending failed for some of the connections, and ``raise_exceptions`` is
             true.
 
     """
     if not isinstance(message, (str, bytes, bytearray, memoryview)):
         raise TypeError(f"message must be str or bytes-like, not {type(message).__name__}")
+    judge_slowness(slow, None, 0)  # to tell of a mistake before anything is sent
     if isinstance(message, str):
         # Once, not once for each connection.
         message = message.encode()
@@ -52,6 +64,15 @@ def broadcast(
     exceptions: list[Exception] = []
     for connection in connections:
         try:
+            if max_buffer is not None and connection.state is State.OPEN:
+                buffered = connection.transport.get_write_buffer_size()
+                slowness = judge_slowness(slow, max_buffer, buffered)
+                if slowness is Slowness.CLOSE:
+                    exc = BufferError(f"{buffered} bytes wait to be sent, over {max_buffer}")
+                    connection.session.fail(CloseCode.POLICY_VIOLATION, "too slow", exc)
+                    connection._write()
+                if slowness is not Slowness.SEND:
+                    continue
             connection._broadcast(message, text)
         except Exception as exc:
             if raise_exceptions:
