@@ -354,7 +354,12 @@ class Protocol:
         if isinstance(exc, ProtocolError):
             self.fail(CloseCode.PROTOCOL_ERROR, str(exc))
         elif isinstance(exc, UnicodeDecodeError):
-            self.fail(CloseCode.INVALID_DATA, f"{exc.reason} at position {exc.start}")
+            # Of the message, however it was cut into frames and chunks. A close frame that isn't
+            # valid is whole, and there is no text in it.
+            position = exc.start
+            if self._reader is not None and not self._reader.closed:
+                position += self._reader.text_position
+            self.fail(CloseCode.INVALID_DATA, f"{exc.reason} at position {position}")
         elif isinstance(exc, (PayloadTooBig, TooManyFragments)):
             self.fail(CloseCode.MESSAGE_TOO_BIG, str(exc))
         else:
