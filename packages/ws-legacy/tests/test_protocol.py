@@ -680,3 +680,32 @@ async def test_broadcast_skips_connections_that_send_fragments(pair, records):
         go_on.set()
         await task
         assert await client.recv() == "a"
+
+
+@pytest.mark.parametrize("slow", ["skip", "close"])
+async def test_broadcast_leaves_out_or_closes_who_does_not_read(pair, slow):
+    async with pair(server={"max_queue": 1, "compression": None}, client={"max_queue": 1}) as (
+        client,
+        server,
+    ):
+        # More than fits in the buffers of the sockets.
+        for _ in range(1000):
+            broadcast([server], bytes(2**15), max_buffer=2**17, slow=slow)
+            assert server.transport.get_write_buffer_size() < 2**18
+        assert server.open is (slow == "skip")
+        received = 0
+        with pytest.raises(ConnectionClosed) as raised:
+            while True:
+                if received == 10 and slow == "skip":
+                    await server.close()
+                assert await client.recv() == bytes(2**15)
+                received += 1
+        assert 10 < received < 1000
+        if slow == "close":
+            assert raised.value.rcvd.code == 1008
+
+
+async def test_broadcast_checks_what_to_do_first(pair):
+    async with pair() as (_, server):
+        with pytest.raises(ValueError, match="slow must be 'skip' or 'close', got 'drop'"):
+            broadcast([server], "a", slow="drop")

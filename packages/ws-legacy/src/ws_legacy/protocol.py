@@ -18,7 +18,7 @@ from collections.abc import (
     Iterable,
     Sequence,
 )
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from ws_protocol.connection import check_fragment, check_iterable, encode_payload, iterate
 from ws_protocol.datastructures import Headers
@@ -31,6 +31,7 @@ from ws_protocol.extensions.base import Extension
 from ws_protocol.frames import Close, CloseCode
 from ws_protocol.limits import MAX_SIZE
 from ws_protocol.protocol import Protocol, Side, State
+from ws_protocol.slowness import Slowness, judge_slowness
 from ws_protocol.typing import Data, DataLike, LoggerLike, Subprotocol
 
 from ._deprecation import warn_caller
@@ -565,12 +566,15 @@ def broadcast(
     websockets: Iterable[WebSocketCommonProtocol],
     message: DataLike,
     raise_exceptions: bool = False,
+    *,
+    max_buffer: int | None = None,
+    slow: Literal["skip", "close"] = "skip",
 ) -> None:
     """Send a message to several connections.
 
     It doesn't wait: it neither yields to the event loop nor stops for connections that are slow,
     whose messages pile up in memory until they are read or the connection is closed, by keepalive
-    for example.
+    for example. Set ``max_buffer`` to bound that.
 
     Connections that aren't open are skipped without a word: they are closing, or the program is
     about to notice. Connections on which the fragments of a message are being sent are skipped with
@@ -581,21 +585,34 @@ def broadcast(
         message: The message.
         raise_exceptions: Raise an exception group, once the message was sent wherever possible,
             instead of logging warnings.
+        max_buffer: How many bytes may wait to be sent to a connection before it is too slow for
+            this message; :obj:`None` for no limit.
+        slow: What to do with connections that are too slow: ``"skip"`` leaves the message out,
+            ``"close"`` fails the connection with close code 1008 (policy violation).
 
     Raises:
         TypeError: The message has another type. Messages in fragments aren't possible.
+        ValueError: ``slow`` is something else.
         ExceptionGroup: Sending failed for some of the connections, and ``raise_exceptions`` is
             true.
 
     """
     if not isinstance(message, (str, bytes, bytearray, memoryview)):
         raise TypeError(f"data must be str or bytes-like, not {type(message).__name__}")
+    judge_slowness(slow, None, 0)  # to tell of a mistake before anything is sent
     text = isinstance(message, str)
     # Encoded once, not once for each connection.
     data = message.encode() if isinstance(message, str) else message
     exceptions: list[Exception] = []
     for websocket in websockets:
         try:
+            if max_buffer is not None and websocket.open:
+                buffered = websocket.transport.get_write_buffer_size()
+                slowness = judge_slowness(slow, max_buffer, buffered)
+                if slowness is Slowness.CLOSE:
+                    websocket.fail_connection(CloseCode.POLICY_VIOLATION, "too slow")
+                if slowness is not Slowness.SEND:
+                    continue
             websocket._broadcast(data, text)
         except Exception as exc:
             if raise_exceptions:
