@@ -100,11 +100,15 @@ def receive(protocol: Protocol, data: bytes, size: int | None, eof: bool = True)
 
 
 def accept_request(protocol: Protocol) -> None:
-    """Answer the request of an opening handshake, when it has just arrived."""
-    if not isinstance(protocol, ServerProtocol) or not protocol._events:
-        return
-    request = protocol._events[-1]
-    if isinstance(request, Request) and protocol.state is State.CONNECTING:
+    """Answer the request of an opening handshake, once it has arrived."""
+    if (
+        isinstance(protocol, ServerProtocol)
+        and protocol._events
+        and protocol.state is State.CONNECTING
+        and not protocol.close_expected()
+    ):
+        request = protocol._events[0]
+        assert isinstance(request, Request)
         protocol.send_response(protocol.accept(request))
 
 
