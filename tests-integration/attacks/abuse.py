@@ -21,13 +21,18 @@ ENDPOINT = Path(__file__).resolve().parent / "endpoint.py"
 
 MIB = 2**20
 MASK = b"\0\0\0\0"  # a mask that changes nothing: attackers are lazy
-TIMEOUT = 20
+# Long, as machines are busy. run.py shortens it: other libraries don't end all of this.
+TIMEOUT = 60
 
 REQUEST = (
     b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
 )
 DEFLATE = b"Sec-WebSocket-Extensions: permessage-deflate\r\n"
+
+
+# How long a victim that reads no more is left alone before that counts as an answer.
+PATIENCE = 3
 
 
 # The victim
@@ -188,19 +193,20 @@ def deflated(size):
     return b"".join(pieces)[:-4]
 
 
-def pour(sock, chunk, size, patience=3.0):
+def pour(sock, chunk, size, patience=None):
     """Send a chunk over and over, without reading anything.
 
     Args:
         chunk: The chunk.
         size: How many bytes to send.
-        patience: How long to wait for a victim that reads no more, in seconds.
+        patience: How long to wait for a victim that reads no more, in seconds; as long as for
+            anything else, where it is to end the connection.
 
     Returns:
         How many bytes it took.
 
     """
-    sock.settimeout(patience)
+    sock.settimeout(TIMEOUT if patience is None else patience)
     sent = 0
     view = memoryview(chunk)
     try:
@@ -213,14 +219,14 @@ def pour(sock, chunk, size, patience=3.0):
     return sent
 
 
-def read_answer(sock, wait=TIMEOUT):
+def read_answer(sock, wait=None):
     """Return how the victim ended the connection.
 
     Returns:
         A close code; ``"reset"`` or ``"closed"`` if there was none; ``"open"`` if it lasts.
 
     """
-    sock.settimeout(wait)
+    sock.settimeout(TIMEOUT if wait is None else wait)
     data = b""
     try:
         while True:
@@ -297,7 +303,7 @@ def flood_with_pings(victim, size):
     """Pings with 125 bytes; pongs are never read."""
     with victim.open() as sock:
         chunk = victim.frame(0x89, bytes(125)) * 2000
-        sent = pour(sock, chunk, size)
+        sent = pour(sock, chunk, size, PATIENCE)
         measure(victim)
         return sent, "open" if sent >= size else "blocked"
 
@@ -344,7 +350,7 @@ def send_many_bombs(victim, size):
         # Each for itself: so they can be repeated.
         frame = victim.frame(0xC2, deflated(10**6))
         chunk = frame * 250
-        sent = pour(sock, chunk, size)
+        sent = pour(sock, chunk, size, PATIENCE)
         measure(victim)
         return sent, "open" if sent >= size else "blocked"
 
@@ -427,7 +433,7 @@ def leave_handshakes_open(victim, count):
 def never_read_echoes(victim, size):
     """Messages of 64 KiB whose echoes are never read."""
     with victim.open(deflate=False, **_small_buffer(victim)) as sock:
-        sent = pour(sock, victim.frame(0x82, bytes(65536)) * 8, size)
+        sent = pour(sock, victim.frame(0x82, bytes(65536)) * 8, size, PATIENCE)
         measure(victim)
         return sent, "open" if sent >= size else "blocked"
 
@@ -553,7 +559,7 @@ def perform(attack, library, size, python=sys.executable):
             with victim.open() as sock:
                 sock.sendall(victim.frame(0x81, b"hello"))
                 sock.sendall(victim.frame(0x88, b"\x03\xe8"))
-                read_answer(sock, 1 if attack.mode != "echo" else TIMEOUT)
+                read_answer(sock, 1 if attack.mode != "echo" else None)
         else:
             # A client is ready once it connects, which it does when it has imported all.
             select.select([victim.listener], [], [], TIMEOUT)

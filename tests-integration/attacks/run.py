@@ -13,6 +13,7 @@ import sys
 import venv
 from pathlib import Path
 
+import abuse
 from abuse import ATTACKS, perform
 
 OURS = ["ws-asyncio", "ws-legacy"]
@@ -64,6 +65,7 @@ def main():
     parser.add_argument("--quick", action="store_true", help="what the tests do")
     parser.add_argument("--only", default="", help="attacks whose names have this text")
     options = parser.parse_args()
+    abuse.TIMEOUT = 20
 
     pythons = dict.fromkeys(OURS, Path(sys.executable))
     for peer, requirement in PEERS.items():
