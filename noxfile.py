@@ -269,6 +269,18 @@ def autobahn(session: nox.Session) -> None:
     )
 
 
+@nox.session(requires=["build"])
+def attacks(session: nox.Session) -> None:
+    """Attack this project and its peers, and write the table of the documentation."""
+    install_wheels(session, PACKAGES)
+    session.run(
+        *["python", str(ROOT / "tests-integration" / "attacks" / "run.py")],
+        *["--out", str(ROOT / "docs" / "explanation" / "attacks.csv")],
+        *["--environments", str(ROOT / ".nox" / "attack-environments")],
+        *session.posargs,
+    )
+
+
 @nox.session(tags=["ci"], requires=["build"])
 def docs(session: nox.Session) -> None:
     """Build the documentation, into docs/_build/html."""
