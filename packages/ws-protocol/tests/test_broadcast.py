@@ -6,8 +6,8 @@ import pytest
 from ws_protocol.broadcast import broadcast
 from ws_protocol.connection import BaseConnection
 from ws_protocol.exceptions import ConcurrencyError
-from ws_protocol.frames import Opcode
-from ws_protocol.protocol import Protocol, Side
+from ws_protocol.frames import Close, CloseCode, Opcode
+from ws_protocol.protocol import Protocol, Side, State
 from ws_protocol.session import Session
 from ws_protocol.shared import SharedMessage
 
@@ -19,6 +19,12 @@ class Connection(BaseConnection):
         super().__init__(Session(Protocol(Side.SERVER)))
         self.sent = []
         self.exc = exc
+
+    def get_buffer_size(self):
+        return sum(len(payload) for _, payload in self.sent)
+
+    def give_up(self, reason, exc):
+        self.session.fail(CloseCode.POLICY_VIOLATION, reason, exc)
 
     def send_shared(self, message):
         if self.exc is not None:
@@ -74,7 +80,48 @@ def test_exceptions_are_raised_together_after_all_is_sent(caplog):
     assert caplog.records == []
 
 
-def test_sending_is_for_a_way_of_doing_io_to_do():
+@pytest.mark.parametrize(
+    "method, arguments",
+    [
+        ("send_shared", (SharedMessage("hello"),)),
+        ("get_buffer_size", ()),
+        ("give_up", ("too slow", BufferError())),
+    ],
+)
+def test_io_is_for_a_way_of_doing_it(method, arguments):
     connection = BaseConnection(Session(Protocol(Side.SERVER)))
     with pytest.raises(NotImplementedError):
-        connection.send_shared(SharedMessage("hello"))
+        getattr(connection, method)(*arguments)
+
+
+# Connections that are too slow
+
+
+def test_message_is_left_out_where_too_much_waits():
+    slow, fast = Connection(), Connection()
+    for number in range(5):
+        fast.sent.clear()
+        broadcast([slow, fast], str(number) * 100, max_buffer=250)
+    assert [payload[:1] for _, payload in slow.sent] == [b"0", b"1", b"2"]
+    assert fast.sent == [(Opcode.TEXT, b"4" * 100)]
+    assert slow.state is State.OPEN
+
+
+def test_connection_can_be_closed_where_too_much_waits():
+    slow = Connection()
+    for number in range(3):
+        broadcast([slow], str(number) * 100, max_buffer=150, slow="close")
+    assert len(slow.sent) == 2
+    assert slow.protocol.close_sent == Close(CloseCode.POLICY_VIOLATION, "too slow")
+    slow.session.lose_connection()
+    exc = slow.session.closed_exception()
+    assert str(exc.__cause__) == "200 bytes wait to be sent, over 150"
+    # It isn't open any more.
+    broadcast([slow], "hello", max_buffer=150, slow="close")
+
+
+def test_what_to_do_with_slow_connections_must_be_known():
+    connection = Connection()
+    with pytest.raises(ValueError, match="slow must be 'skip' or 'close', got 'drop'"):
+        broadcast([connection], "hello", slow="drop")
+    assert connection.sent == []

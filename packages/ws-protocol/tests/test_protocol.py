@@ -1285,3 +1285,13 @@ def test_nothing_is_logged_at_higher_levels(caplog, side):
     receive(protocol, (0x81, b"a"), (0x88, b"\x03"))
     protocol.receive_eof()
     assert not caplog.records
+
+
+def test_size_of_what_is_to_be_sent_can_be_asked_for(side):
+    protocol = Protocol(side)
+    assert protocol.unsent_size == 0
+    protocol.send_text(b"hello")
+    protocol.send_ping(b"")
+    size = protocol.unsent_size
+    assert size == sum(map(len, protocol.data_to_send()))
+    assert protocol.unsent_size == 0

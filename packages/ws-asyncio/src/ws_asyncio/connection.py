@@ -591,7 +591,10 @@ class Connection(BaseConnection[asyncio.Future[float]], asyncio.Protocol):
 
     def get_buffer_size(self) -> int:
         """Return how many bytes wait to be sent."""
-        return self.transport.get_write_buffer_size() + sum(map(len, self._joined))
+        # What waits for the end of a turn of the event loop doesn't wait because the peer is slow.
+        if self._joined:
+            self._write_joined()
+        return self.transport.get_write_buffer_size()
 
     def give_up(self, reason: str, exc: BaseException) -> None:
         """Fail the connection, with close code 1008 (policy violation), without waiting.

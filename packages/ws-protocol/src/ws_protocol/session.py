@@ -39,7 +39,7 @@ Waiter = TypeVar("Waiter")
 
 # How much is decoded before the frames that wait are counted, in bytes. Extensions can make a
 # thousand times as much of it; without them, frames of a few bytes become objects of some sixty.
-_PIECE = 2**16
+_PIECE = 2**15
 _ENCODED_PIECE = 2**12
 
 
