@@ -104,6 +104,19 @@ def setup(app: Sphinx) -> dict[str, bool]:
 
             return build_aliases(NAMES)
 
+    class Help(Directive):
+        """What ``websockets --help`` prints."""
+
+        def run(self) -> list[nodes.Node]:
+            import os
+
+            from websockets.cli import build_parser
+
+            os.environ["COLUMNS"] = "90"
+            text = build_parser().format_help()
+            return [nodes.literal_block(text, text, language="text")]
+
+    app.add_directive("include-help", Help)
     app.add_directive("transitions-table", TransitionsTable)
     app.add_directive("aliases-table", AliasesTable)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
