@@ -13,6 +13,7 @@ import runpy
 import signal
 import ssl
 import sys
+import types
 
 import pytest
 
@@ -488,7 +489,7 @@ def test_text_is_made_harmless(text, harmless):
 
 
 def test_version_is_that_of_every_distribution_that_is_installed(capsys, monkeypatch):
-    monkeypatch.delattr(ws_protocol, "KERNEL", raising=False)
+    monkeypatch.setitem(sys.modules, "ws_protocol.kernel", None)
     assert cli.main(["--version"]) == cli.OK
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f"websockets {importlib.metadata.version('websockets')}"
@@ -498,7 +499,8 @@ def test_version_is_that_of_every_distribution_that_is_installed(capsys, monkeyp
 
 
 def test_version_tells_of_the_kernel(capsys, monkeypatch):
-    monkeypatch.setattr(ws_protocol, "KERNEL", "compiled", raising=False)
+    kernel = types.SimpleNamespace(IMPLEMENTATION="compiled")
+    monkeypatch.setitem(sys.modules, "ws_protocol.kernel", kernel)
     cli.main(["--version"])
     assert "kernel: compiled\n" in capsys.readouterr().out
 

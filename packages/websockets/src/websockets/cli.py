@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import importlib
 import importlib.metadata
 import math
 import os
@@ -21,7 +22,6 @@ import unicodedata
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-import ws_protocol
 from ws_protocol.exceptions import (
     ConnectionClosed,
     ConnectionClosedError,
@@ -164,11 +164,18 @@ def describe_versions() -> str:
     for distribution in ["websockets", *siblings]:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             lines.append(f"{distribution} {importlib.metadata.version(distribution)}")
-    # How the functions that touch every byte run.
-    kernel = getattr(ws_protocol, "KERNEL", "pure Python")
-    lines.append(f"kernel: {kernel}")
+    lines.append(f"kernel: {find_kernel()}")
     lines.append(f"{platform.python_implementation()} {platform.python_version()}")
     return "\n".join(lines)
+
+
+def find_kernel() -> str:
+    """Say how the functions that touch every byte run."""
+    try:
+        kernel = importlib.import_module("ws_protocol.kernel")
+    except ImportError:
+        return "pure Python"
+    return str(kernel.IMPLEMENTATION)
 
 
 def escape(text: str) -> str:
