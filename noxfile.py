@@ -285,8 +285,9 @@ def prior(session: nox.Session, package: str) -> None:
 def dist(session: nox.Session) -> None:
     """Build what is published of a package, once, from the last commit, and check it."""
     (package,) = session.posargs
-    session.install("build>=1.2", "hatchling>=1.27", "twine>=6", *TEST_TOOLS)
-    session.install(*TEST_PEERS.get(package, []))
+    session.install(
+        *["build>=1.2", "hatchling>=1.27", "twine>=6"], *TEST_TOOLS, *TEST_PEERS.get(package, [])
+    )
     tree = Path(session.create_tmp()) / "tree"
     output = ROOT / "dist" / package
     for directory in (tree, output):

@@ -64,10 +64,7 @@ def render_section(package: Package, version: Version, root: Path = ROOT) -> str
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     if run.returncode:
         raise WorkspaceError(f"towncrier: {run.stderr.strip()}")
-    start = run.stdout.find("## ")
-    if start < 0:
-        raise WorkspaceError(f"towncrier: no section in {run.stdout!r}")
-    return run.stdout[start:]
+    return run.stdout[run.stdout.index("## ") :]
 
 
 def write_release(package: Package, version: Version, root: Path = ROOT) -> None:
@@ -115,8 +112,6 @@ def prepare(name: str, root: Path = ROOT) -> str:
             raise WorkspaceError(f"{name} requires {tag}, which isn't released: release it first")
     version = choose_version(package, root)
     tag = tag_of(name, version)
-    if version in find_releases(name, root):
-        raise WorkspaceError(f"{tag} is released already")
     write_release(package, version, root)
     complaints = check_all(root)
     if complaints:
@@ -227,5 +222,5 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-if __name__ == "__main__":
+if __name__ == "__main__":  # pragma: no cover - nox runs it
     sys.exit(main())
