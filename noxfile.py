@@ -180,13 +180,21 @@ def integration(session: nox.Session) -> None:
 # Versions and releases
 
 
+def make_directory(session: nox.Session, name: str) -> Path:
+    """Return a directory below the session's own, which doesn't exist yet."""
+    # What nox makes is relative to where the session is.
+    session.chdir(ROOT)
+    directory = ROOT / session.create_tmp() / name
+    shutil.rmtree(directory, ignore_errors=True)
+    return directory
+
+
 def wheel_of_release(session: nox.Session, package: str, version: workspace.Version) -> str:
     """Return the path of the wheel of a release, which is built from its tag if it isn't there."""
     tag = workspace.tag_of(package, version)
     directory = ROOT / ".nox" / "releases" / tag
     if not list(directory.glob("*.whl")):
-        tree = Path(session.create_tmp()) / tag
-        shutil.rmtree(tree, ignore_errors=True)
+        tree = make_directory(session, tag)
         workspace.export(tag, tree)
         session.chdir(tree / "packages" / package)
         session.run("hatchling", "build", "-t", "wheel", "-d", str(directory), silent=True)
@@ -210,7 +218,9 @@ def test_with(session: nox.Session, paths: list[str], tree: Path, package: str) 
     """
     session.install("--no-index", "--force-reinstall", "--no-deps", *paths)
     session.run("python", "-m", "pip", "check", silent=True)
-    session.chdir(session.create_tmp())
+    empty = make_directory(session, "empty")
+    empty.mkdir()
+    session.chdir(empty)
     arguments = ["-c", str(tree / "pyproject.toml"), "-p", "no:cacheprovider"]
     session.run("python", "-m", "pytest", *arguments, str(tree / "packages" / package / "tests"))
 
@@ -264,8 +274,7 @@ def prior(session: nox.Session, package: str) -> None:
         releases = workspace.find_releases(dependent)
         if package not in SIBLINGS[dependent] or not releases:
             continue
-        tree = Path(session.create_tmp()) / workspace.tag_of(dependent, releases[-1])
-        shutil.rmtree(tree, ignore_errors=True)
+        tree = make_directory(session, workspace.tag_of(dependent, releases[-1]))
         workspace.export(tree.name, tree)
         old = workspace.read_packages(tree)[dependent]
         ranges = [required for required in old.requirements if required.name == package]
@@ -288,10 +297,9 @@ def dist(session: nox.Session) -> None:
     session.install(
         *["build>=1.2", "hatchling>=1.27", "twine>=6"], *TEST_TOOLS, *TEST_PEERS.get(package, [])
     )
-    tree = Path(session.create_tmp()) / "tree"
+    tree = make_directory(session, "tree")
     output = ROOT / "dist" / package
-    for directory in (tree, output):
-        shutil.rmtree(directory, ignore_errors=True)
+    shutil.rmtree(output, ignore_errors=True)
     workspace.export("HEAD", tree)
     # The wheel is made from the source distribution.
     source = tree / "packages" / package
