@@ -67,6 +67,7 @@ WARN = {"websockets.http"}
 OTHERS = {
     "websockets.__main__",
     "websockets._aliases",
+    "websockets._installation",
     "websockets._terminal",
     "websockets._version",
     "websockets.asyncio",
