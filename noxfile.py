@@ -159,7 +159,7 @@ def lint(session: nox.Session) -> None:
         session.run("pyright", "--ignoreexternal", "--verifytypes", import_name, silent=True)
 
 
-@nox.session(python=PYTHONS, tags=["ci"], requires=["build"])
+@nox.session(python=PYTHONS, tags=["ci", "packages"], requires=["build"])
 @nox.parametrize("package", [nox.param(package, id=package) for package in PACKAGES])
 def tests(session: nox.Session, package: str) -> None:
     """Run each package's own tests, with coverage, on its wheel and what it needs, nothing else."""
