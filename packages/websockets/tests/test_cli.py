@@ -11,6 +11,7 @@ import os
 import re
 import runpy
 import signal
+import socket
 import ssl
 import sys
 import types
@@ -141,6 +142,17 @@ async def test_text_that_is_not_utf8_is_wrong_usage(pipe, capsys):
     )
 
 
+async def test_input_that_cannot_be_read_is_told_and_ends(pipe, capsys, monkeypatch, tmp_path):
+    pipe()
+    descriptor = os.open(tmp_path, os.O_RDONLY)
+    monkeypatch.setattr(sys, "stdin", types.SimpleNamespace(fileno=lambda: descriptor))
+    monkeypatch.setattr(cli, "is_interactive", lambda: False)
+    async with serving(echo) as uri:
+        assert await run("--wait", "0", uri) == cli.OK
+    os.close(descriptor)
+    assert capsys.readouterr().err.startswith("Can't read standard input: Is a directory\n")
+
+
 async def test_server_that_closes_ends_it_while_there_may_be_more_input(pipe, capsys):
     async def handler(websocket):
         await websocket.close(4000, "enough\x1b[2J")
@@ -266,9 +278,10 @@ async def test_server_that_refuses_is_told(capsys):
 
 
 async def test_server_that_is_not_there_is_told(capsys):
-    async with serving(echo) as uri:
-        pass
-    assert await run(uri) == cli.NOT_CONNECTED
+    # It has a port, on which nobody listens.
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        assert await run(f"ws://127.0.0.1:{sock.getsockname()[1]}/") == cli.NOT_CONNECTED
     assert capsys.readouterr().err.startswith("Can't connect: ")
 
 
@@ -327,10 +340,13 @@ class Keyboard:
                 self.changed.clear()
                 await self.changed.wait()
 
-    def rows(self):
+    async def rows(self):
         """Return the rows that are left when the program has ended."""
+        # What is written arrives some time later.
+        print("the end", flush=True)
+        await self.wait_for("the end")
         text = re.sub(r"[^\n]*\r\x1b\[K", "", self.screen.decode().replace("\r\n", "\n"))
-        return re.sub(r"\r(\x1b\[\d+C)?", "", text).splitlines()
+        return re.sub(r"\r(\x1b\[\d+C)?", "", text).splitlines()[:-1]
 
 
 @pytest.fixture
@@ -359,7 +375,7 @@ async def test_typed_lines_are_sent_and_messages_stand_above_the_prompt(terminal
         await keyboard.wait_for("< héllo")
         keyboard.type("\x04")
         assert await running == cli.OK
-    rows = keyboard.rows()
+    rows = await keyboard.rows()
     assert rows == ["Connected. Ctrl-D closes the connection.", "> héllo", "< héllo"]
 
 
@@ -380,7 +396,7 @@ async def test_line_that_is_being_typed_stays_below_what_comes(terminal):
         await keyboard.wait_for("00ff\r\n\r\x1b[K> draft\r\x1b[7C")
         keyboard.type(", sent\n")
         assert await running == cli.OK
-    assert keyboard.rows()[1:] == [
+    assert (await keyboard.rows())[1:] == [
         "> go",
         "< one\\x1b[2J",
         "  two\tthree",

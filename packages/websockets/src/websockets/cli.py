@@ -370,7 +370,8 @@ async def read_input() -> AsyncIterator[bytes]:
     # No more than one waits, so that input that is faster than the network waits, too.
     pieces: asyncio.Queue[bytes] = asyncio.Queue()
     taken = threading.Semaphore()
-    descriptor = sys.stdin.fileno()
+    # The thread may outlive the program's use of standard input.
+    descriptor = os.dup(sys.stdin.fileno())
 
     def read() -> None:
         data = b"something"
@@ -379,8 +380,13 @@ async def read_input() -> AsyncIterator[bytes]:
             while data:
                 taken.acquire()
                 # Not sys.stdin.read(), whose lock would be in the way when Python exits meanwhile.
-                data = os.read(descriptor, 65536)
+                try:
+                    data = os.read(descriptor, 65536)
+                except OSError as exc:
+                    note(f"Can't read standard input: {exc.strerror}")
+                    data = b""
                 loop.call_soon_threadsafe(pieces.put_nowait, data)
+        os.close(descriptor)
 
     threading.Thread(target=read, daemon=True).start()
     while piece := await pieces.get():
