@@ -141,6 +141,7 @@ def lint(session: nox.Session) -> None:
         "ruff==0.17.6",
         # What the code that is checked imports.
         *RELEASE_TOOLS,
+        "pytest>=8.3",
         "nox>=2025.2.9",
         "python-socks[asyncio]>=2.4",
         "trio>=0.27",

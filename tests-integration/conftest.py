@@ -164,7 +164,8 @@ async def start_program(tmp_path):
     """Return a function that starts a program in examples/, with another port where it has 8765.
 
     It takes the path of the program, and arguments. Everything in examples/ is there beside it,
-    with the same port. ``port`` of the function is the port.
+    with the same port, which is ``port`` of the function. ``listens`` tells to wait until the
+    program listens, ``warnings`` what becomes of warnings.
     """
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
@@ -179,9 +180,9 @@ async def start_program(tmp_path):
     processes = []
     variables = {name: value for name, value in os.environ.items() if not name.endswith("_proxy")}
 
-    async def start_program(path, *arguments, listens=True, **kwargs):
+    async def start_program(path, *arguments, listens=True, warnings="error", **kwargs):
         process = await asyncio.create_subprocess_exec(
-            *[sys.executable, "-W", "error", str(directory / path), *map(str, arguments)],
+            *[sys.executable, "-W", warnings, str(directory / path), *map(str, arguments)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
