@@ -4,7 +4,7 @@ import re
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent / "_ext"))
+sys.path[:0] = map(str, [Path(__file__).resolve().parent / "_ext", Path(__file__).parents[1]])
 
 project = "websockets"
 author = "The project's contributors"

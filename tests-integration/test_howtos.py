@@ -125,6 +125,20 @@ async def test_process_takes_over_when_another_is_restarted(start_program, uri):
         assert await websocket.recv() == f"{second.pid} got two"
 
 
+# Debugging
+
+
+async def test_log_shows_what_the_page_shows(start_program):
+    await start_program("tutorial/step1_server.py")
+    process = await start_program("debug_client.py", listens=False)
+    output, errors = await process.communicate()
+    page = (ROOT / "docs" / "howto" / "debugging.rst").read_text()
+    shown = [line.strip() for line in page.splitlines() if line.startswith("   DEBUG")]
+    assert len(shown) == 9
+    assert [line for line in output.decode().splitlines() if line in shown] == shown
+    assert errors == b""
+
+
 # Testing
 
 

@@ -88,6 +88,15 @@ def setup(app: Sphinx) -> dict[str, bool]:
             self.state.nested_parse(lines, self.content_offset, node)
             return node.children
 
+    class Diagram(Directive):
+        """The diagram of states, drawn from their table."""
+
+        def run(self) -> list[nodes.Node]:
+            from tools.state_diagram import build_svg
+            from ws_protocol.state import TRANSITIONS
+
+            return [nodes.raw("", build_svg(TRANSITIONS), format="html")]
+
     class TransitionsTable(Table):
         """The table of transitions between the states of a connection."""
 
@@ -116,6 +125,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
             text = build_parser().format_help()
             return [nodes.literal_block(text, text, language="text")]
 
+    app.add_directive("state-diagram", Diagram)
     app.add_directive("include-help", Help)
     app.add_directive("transitions-table", TransitionsTable)
     app.add_directive("aliases-table", AliasesTable)
