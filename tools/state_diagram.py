@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from enum import Enum
 from html import escape
 
-WIDTH, HEIGHT = 130, 40
-DISTANCE = 330
+WIDTH, HEIGHT = 116, 40
+DISTANCE = 350
 LINE = 17
 # Room for the arrows above, and for what stays below.
 ABOVE, BELOW = 190, 110
