@@ -10,6 +10,7 @@ import sys
 from collections.abc import Mapping
 from enum import Enum
 from html import escape
+from typing import TypeVar
 
 WIDTH, HEIGHT = 116, 40
 DISTANCE = 350
@@ -27,9 +28,13 @@ HEAD = (
 STYLE = "font-family: sans-serif; font-size: 14px; fill: currentColor"
 
 
+State = TypeVar("State", bound=Enum)
+Event = TypeVar("Event", bound=Enum)
+
+
 def group_transitions(
-    transitions: Mapping[tuple[Enum, Enum], Enum],
-) -> tuple[list[Enum], dict[tuple[int, int], list[str]]]:
+    transitions: Mapping[tuple[State, Event], State],
+) -> tuple[list[State], dict[tuple[int, int], list[str]]]:
     """Return the states in order, and what leads from one to another, by their numbers.
 
     Args:
@@ -45,7 +50,7 @@ def group_transitions(
     return states, arrows
 
 
-def build_svg(transitions: Mapping[tuple[Enum, Enum], Enum]) -> str:
+def build_svg(transitions: Mapping[tuple[State, Event], State]) -> str:
     """Return the diagram.
 
     Args:

@@ -6,6 +6,9 @@ from tools.workspace import WorkspaceError
 
 LOWER = "packages/ws-lower/src/ws_lower/__init__.py"
 
+# git, griffe and towncrier are processes, or read much.
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     "kinds, version",

@@ -9,6 +9,8 @@ from tools.release import check, describe, insert_section, prepare
 from tools.workspace import WorkspaceError
 
 CHANGELOG = "packages/ws-lower/CHANGELOG.md"
+# git, griffe and towncrier are processes, or read much.
+pytestmark = pytest.mark.slow
 
 
 # The changelog, the commit and the tag
