@@ -1,6 +1,7 @@
 """Every command that a person or CI runs: ``nox -l`` lists them.
 
-``python noxfile.py`` takes the same arguments as ``nox``, on machines that don't have it.
+``python noxfile.py`` takes the same arguments as ``nox``, on machines that don't have it. Without
+any, it runs the same as ``nox``, several sessions at a time.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ if __name__ == "__main__":
 
 import nox
 
+nox.needs_version = ">=2026.10.20"
+
 ROOT = Path(__file__).resolve().parent
 sys.path.insert(0, str(ROOT))
 
@@ -28,7 +31,15 @@ WHEELS = ROOT / ".nox" / "wheels"
 PYTHONS = ["3.11", "3.12", "3.13"]
 
 # Each after those it depends on.
-PACKAGES = ["ws-protocol", "ws-auth", "ws-asyncio", "ws-legacy", "websockets"]
+PACKAGES = [
+    "ws-protocol",
+    "ws-auth",
+    "ws-asyncio",
+    "ws-legacy",
+    "ws-threading",
+    "ws-trio",
+    "websockets",
+]
 
 # Siblings that each depends on, directly or not.
 SIBLINGS = {
@@ -36,7 +47,13 @@ SIBLINGS = {
     "ws-auth": ["ws-protocol"],
     "ws-asyncio": ["ws-protocol", "ws-auth"],
     "ws-legacy": ["ws-protocol", "ws-auth"],
-    "websockets": ["ws-protocol", "ws-auth", "ws-asyncio", "ws-legacy"],
+    "ws-threading": ["ws-protocol", "ws-auth"],
+    "ws-trio": ["ws-protocol", "ws-auth"],
+    "websockets": [
+        *["ws-protocol", "ws-auth", "ws-asyncio", "ws-legacy", "ws-threading"],
+        # Of the extra trio.
+        "ws-trio",
+    ],
 }
 
 # What compares versions and APIs, and makes releases.
@@ -52,8 +69,16 @@ TEST_PEERS = {
         "werkzeug>=3.0",
     ],
     "ws-legacy": ["trustme>=1.1", "uvloop>=0.21; sys_platform != 'win32'"],
+    "ws-threading": ["python-socks>=2.4", "trustme>=1.1", "werkzeug>=3.0"],
+    # The first is what they need, which isn't a sibling.
+    "websockets": ["trio>=0.27"],
+    "ws-trio": ["trio>=0.27", "python-socks[trio]>=2.4", "trustme>=1.1", "werkzeug>=3.0"],
 }
 
+# Tests that use the compiled kernel with all kinds of bytes, and don't measure memory.
+SANITIZED = ["frames", "joined", "kernel", "masking", "protocol", "reader", "session", "shared"]
+
+nox.options.allow_parallel = True
 nox.options.default_venv_backend = "virtualenv"
 nox.options.error_on_missing_interpreters = False
 nox.options.reuse_venv = "yes"
@@ -86,37 +111,62 @@ def wheel(package: str) -> str:
     return str(path)
 
 
-def install_wheels(session: nox.Session, packages: list[str], extras: str = "") -> None:
+def install_wheels(session: nox.Session, packages: list[str], *others: str) -> None:
     """Install our own wheels by path: the public index has another ``websockets``.
 
     Args:
         packages: All of them, dependencies included.
-        extras: Extras of the last one, in brackets; what they require must be there.
+        others: Paths of wheels that the session build hasn't made.
 
     """
-    paths = [wheel(package) for package in packages]
+    paths = [wheel(package) for package in packages] + list(others)
     session.install("--no-index", "--force-reinstall", "--no-deps", *paths)
     # What is there now must be all that they say they need.
     session.run("python", "-m", "pip", "check", silent=True)
 
 
-def run_pytest(session: nox.Session, directory: Path, *, coverage: str | None = None) -> None:
+def build_compiled(session: nox.Session, **env: str) -> str:
+    """Build a wheel of ws-protocol with the compiled kernel, for the Python of a session.
+
+    Args:
+        env: Environment variables for the compiler.
+
+    Returns:
+        Its path.
+
+    """
+    if shutil.which(os.environ.get("CC", "cc")) is None:
+        session.skip("there is no C compiler")
+    session.install("hatchling>=1.27", "setuptools>=68")
+    directory = Path(session.create_tmp()).resolve() / "compiled"
+    shutil.rmtree(directory, ignore_errors=True)
+    session.chdir(ROOT / "packages" / "ws-protocol")
+    command = ["hatchling", "build", "-t", "wheel", "-d", str(directory)]
+    session.run(*command, env={"WS_PROTOCOL_BUILD": "compiled", **env}, silent=True)
+    (path,) = directory.glob("*.whl")
+    return str(path)
+
+
+def run_pytest(
+    session: nox.Session, *directories: Path, coverage: str | None = None, **env: str
+) -> None:
     """Run tests, away from the sources, so that only what is installed can be imported.
 
     Args:
-        directory: Where the tests are, unless the command line names some of them, or options.
+        directories: Where the tests are, unless the command line names some of them, or options.
         coverage: Package to measure coverage of, and to check that it is complete if all tests run.
+        env: Environment variables.
 
     """
     args = [str(ROOT / arg) if (ROOT / arg).exists() else arg for arg in session.posargs]
     if not any(Path(arg.partition("::")[0]).exists() for arg in args):
-        args.append(str(directory))
+        args += map(str, directories)
     session.chdir(session.create_tmp())
     config = str(ROOT / "pyproject.toml")
     command = ["python", "-m"]
     if coverage is not None:
         command += ["coverage", "run", f"--rcfile={config}", f"--source={coverage}", "-m"]
-    session.run(*command, "pytest", "-c", config, *args, env={"WHEELS": str(WHEELS)})
+    session.run(*command, "pytest", "-c", config, *args, env={"WHEELS": str(WHEELS), **env})
     if coverage is not None and not session.posargs:
         session.run("python", "-m", "coverage", "report", f"--rcfile={config}")
 
@@ -142,7 +192,7 @@ def lint(session: nox.Session) -> None:
         # What the code that is checked imports.
         *RELEASE_TOOLS,
         "pytest>=8.3",
-        "nox>=2025.2.9",
+        "nox>=2026.10.20",
         "python-socks[asyncio]>=2.4",
         "trio>=0.27",
         "werkzeug>=3.0",
@@ -170,10 +220,49 @@ def tests(session: nox.Session, package: str) -> None:
     run_pytest(session, directory, coverage=package.replace("-", "_"))
 
 
+@nox.session(python="3.13", tags=["ci"], requires=["build"])
+def compiled(session: nox.Session) -> None:
+    """Run the tests of ws-protocol and ws-asyncio on the compiled kernel."""
+    kernel = build_compiled(session)
+    session.install(*TEST_TOOLS, *TEST_PEERS["ws-asyncio"])
+    install_wheels(session, ["ws-auth", "ws-asyncio"], kernel)
+    for package in ("ws-protocol", "ws-asyncio"):
+        tests = ROOT / "packages" / package / "tests"
+        run_pytest(session, tests, WS_PROTOCOL_KERNEL="compiled")
+
+
+@nox.session(python="3.13")
+def sanitize(session: nox.Session) -> None:
+    """Run the tests of ws-protocol on the compiled kernel under AddressSanitizer and UBSan."""
+    flags = "-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -g"
+    kernel = build_compiled(session, CFLAGS=flags, LDFLAGS="-fsanitize=address,undefined")
+    session.install(*TEST_TOOLS)
+    session.install("--no-index", "--force-reinstall", "--no-deps", kernel)
+    libraries = [
+        subprocess.run(
+            [os.environ.get("CC", "cc"), f"-print-file-name={name}"],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+        for name in ("libasan.so", "libubsan.so")
+    ]
+    run_pytest(
+        session,
+        *(ROOT / "packages" / "ws-protocol" / "tests" / f"test_{name}.py" for name in SANITIZED),
+        # Python frees what it holds until its end, or leaves it to the system.
+        ASAN_OPTIONS="detect_leaks=0",
+        LD_PRELOAD=" ".join(libraries),
+        # Memory of Python's own allocator isn't watched.
+        PYTHONMALLOC="malloc",
+        WS_PROTOCOL_KERNEL="compiled",
+    )
+
+
 @nox.session(python=PYTHONS, tags=["ci"], requires=["build"])
 def integration(session: nox.Session) -> None:
     """Run the tests that cross packages or leave the process, on the wheels of all packages."""
-    session.install(*TEST_TOOLS, "trio>=0.27", "trustme>=1.1", "werkzeug>=3.0")
+    session.install(*TEST_TOOLS, "filelock>=3.16", "trio>=0.27", "trustme>=1.1", "werkzeug>=3.0")
     install_wheels(session, PACKAGES)
     run_pytest(session, ROOT / "tests-integration")
 
@@ -198,7 +287,11 @@ def wheel_of_release(session: nox.Session, package: str, version: workspace.Vers
         tree = make_directory(session, tag)
         workspace.export(tag, tree)
         session.chdir(tree / "packages" / package)
-        session.run("hatchling", "build", "-t", "wheel", "-d", str(directory), silent=True)
+        session.run("hatchling", "build", "-t", "wheel", "-d", str(tree / "wheel"), silent=True)
+        (path,) = (tree / "wheel").glob("*.whl")
+        # Other sessions may be at it, too.
+        directory.mkdir(parents=True, exist_ok=True)
+        path.replace(directory / path.name)
     (path,) = directory.glob("*.whl")
     return str(path)
 

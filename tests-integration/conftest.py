@@ -21,6 +21,7 @@ import threading
 import venv
 from pathlib import Path
 
+import filelock
 import pytest
 
 from websockets.asyncio.client import connect
@@ -60,9 +61,15 @@ def install_once(request, clean_environment):
     """Return a function that installs things into a directory, unless they are there.
 
     It returns the directory. What it runs with the requirements added is ``prepare(directory)``.
+    The same tests, on another version of Python, may run at the same time.
     """
 
     def install_once(name, requirements, prepare):
+        (ROOT / ".nox").mkdir(exist_ok=True)
+        with filelock.FileLock(ROOT / ".nox" / f"{name}.lock"):
+            return install_unless_there(name, requirements, prepare)
+
+    def install_unless_there(name, requirements, prepare):
         directory = ROOT / ".nox" / name
         complete = directory / "complete.txt"
         wanted = "".join(f"{identity(requirement)}\n" for requirement in requirements)
@@ -73,7 +80,6 @@ def install_once(request, clean_environment):
         with capture.global_and_fixture_disabled():
             print(f"\nInstalling {what} into {directory} ...", flush=True)
         shutil.rmtree(directory, ignore_errors=True)
-        directory.parent.mkdir(exist_ok=True)
         try:
             command = [*prepare(directory), *requirements]
             subprocess.run(

@@ -26,13 +26,30 @@ REQUIREMENTS = {
         "python-socks[asyncio]>=2.4; extra == 'socks'",
     ],
     "ws-legacy": ["ws-auth<2,>=1.0.0", "ws-protocol<2,>=1.0.0"],
+    "ws-threading": [
+        "ws-auth<2,>=1.0.0",
+        "ws-protocol<2,>=1.0.0",
+        "werkzeug>=3.0; extra == 'router'",
+        "python-socks>=2.4; extra == 'socks'",
+    ],
+    "ws-trio": [
+        "trio>=0.27",
+        "ws-auth<2,>=1.0.0",
+        "ws-protocol<2,>=1.0.0",
+        "werkzeug>=3.0; extra == 'router'",
+        "python-socks[trio]>=2.4; extra == 'socks'",
+    ],
     "websockets": [
         "ws-asyncio<2,>=1.0.0",
         "ws-auth<2,>=1.0.0",
         "ws-legacy<2,>=1.0.0",
         "ws-protocol<2,>=1.0.0",
+        "ws-threading<2,>=1.0.0",
         "ws-asyncio[router]<2,>=1.0.0; extra == 'router'",
+        "ws-threading[router]<2,>=1.0.0; extra == 'router'",
         "ws-asyncio[socks]<2,>=1.0.0; extra == 'socks'",
+        "ws-threading[socks]<2,>=1.0.0; extra == 'socks'",
+        "ws-trio<2,>=1.0.0; extra == 'trio'",
     ],
 }
 
@@ -132,8 +149,13 @@ def test_requirements_are_the_documented_ones(distribution):
 
 
 def test_extras_are_the_documented_ones(distribution, metadata):
-    extras = ["router", "socks"] if distribution in {"websockets", "ws-asyncio"} else None
-    assert metadata.get_all("Provides-Extra") == extras
+    extras = {
+        "websockets": ["router", "socks", "trio"],
+        "ws-asyncio": ["router", "socks"],
+        "ws-threading": ["router", "socks"],
+        "ws-trio": ["router", "socks"],
+    }
+    assert metadata.get_all("Provides-Extra") == extras.get(distribution)
 
 
 def test_metadata_describes_the_distribution(metadata, distribution):

@@ -1,7 +1,8 @@
 """Run nox on a machine that has nothing but Python with pip and venv.
 
 ``python noxfile.py ARGUMENTS`` does, first installing nox into a virtual environment below
-``.nox/``. Whoever has nox may call it directly.
+``.nox/``. Whoever has nox may call it directly. Without arguments, it has nox run as many sessions
+at a time as there are processors.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENT = ROOT / ".nox" / "bootstrap"
-REQUIREMENT = "nox>=2025.2.9,<2027"
+REQUIREMENT = "nox>=2026.10.20,<2027"
 
 
 def main(arguments: list[str]) -> int:
@@ -30,5 +31,6 @@ def main(arguments: list[str]) -> int:
         pip = [str(python), "-m", "pip", "--disable-pip-version-check", "--quiet"]
         subprocess.run([*pip, "install", REQUIREMENT], check=True)
         complete.touch()
+    arguments = arguments or ["--parallel", "auto"]
     nox = [str(python), "-m", "nox", "--noxfile", str(ROOT / "noxfile.py"), *arguments]
     return subprocess.run(nox, check=False).returncode

@@ -40,6 +40,14 @@ WHOLE_MODULES = {
     "websockets.legacy.server": "ws_legacy.server",
     "websockets.protocol": "ws_protocol.protocol",
     "websockets.proxy": "ws_protocol.proxy",
+    "websockets.sync.client": "ws_threading.client",
+    "websockets.sync.connection": "ws_threading.connection",
+    "websockets.sync.router": "ws_threading.router",
+    "websockets.sync.server": "ws_threading.server",
+    "websockets.trio.client": "ws_trio.client",
+    "websockets.trio.connection": "ws_trio.connection",
+    "websockets.trio.router": "ws_trio.router",
+    "websockets.trio.server": "ws_trio.server",
     "websockets.typing": "ws_protocol.typing",
     "websockets.uri": "ws_protocol.uri",
 }
@@ -74,6 +82,8 @@ OTHERS = {
     "websockets.cli",
     "websockets.connection",
     "websockets.legacy",
+    "websockets.sync",
+    "websockets.trio",
     "websockets.version",
 }
 
@@ -131,7 +141,13 @@ def test_looking_at_every_attribute_warns_of_nothing():
 
 @pytest.mark.parametrize(
     "package",
-    ["websockets", "websockets.asyncio", "websockets.client", "websockets.legacy"],
+    [
+        "websockets",
+        "websockets.asyncio",
+        "websockets.client",
+        "websockets.legacy",
+        "websockets.sync",
+    ],
 )
 def test_unknown_name_raises_attribute_error(package):
     module = importlib.import_module(package)
@@ -176,7 +192,9 @@ def test_type_checkers_see_the_names_of_the_table():
     assert {name for name, home in imports if home is None} == SUBMODULES
 
 
-@pytest.mark.parametrize("package", ["websockets.asyncio", "websockets.legacy"])
+@pytest.mark.parametrize(
+    "package", ["websockets.asyncio", "websockets.legacy", "websockets.sync", "websockets.trio"]
+)
 def test_type_checkers_see_the_modules_of_packages(package):
     package = importlib.import_module(package)
     seen = {name for name, home in type_checking_imports(package)}
@@ -190,6 +208,18 @@ def test_type_checkers_see_the_modules_of_packages(package):
 def test_every_module_is_tested():
     found = {info.name for info in pkgutil.walk_packages(websockets.__path__, "websockets.")}
     assert found == WHOLE_MODULES.keys() | SELECTIONS.keys() | OTHERS
+
+
+def test_modules_for_trio_say_which_extra_they_need(monkeypatch):
+    for name in list(sys.modules):
+        if name.startswith("websockets.trio"):
+            monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "ws_trio", None)
+    with pytest.raises(ImportError) as raised:
+        importlib.import_module("websockets.trio.client")
+    assert str(raised.value) == (
+        "websockets.trio requires ws-trio and trio: install websockets[trio]"
+    )
 
 
 @pytest.mark.parametrize("module, home", WHOLE_MODULES.items(), ids=WHOLE_MODULES)
@@ -362,7 +392,9 @@ def test_import_of_protocol_imports_no_io():
             *(
                 name
                 for name in WHOLE_MODULES
-                if name.startswith(("websockets.asyncio.", "websockets.legacy."))
+                if name.startswith(
+                    ("websockets.asyncio.", "websockets.legacy.", "websockets.sync.")
+                )
             ),
         }
     ),

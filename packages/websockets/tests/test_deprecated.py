@@ -119,3 +119,13 @@ def test_server_connection_warns_at_the_line_that_calls_it():
     assert blamed_line(warning).startswith("server = websockets.server.ServerConnection(")
     assert isinstance(server, ServerProtocol)
     assert server.available_subprotocols == ["chat"]
+
+
+def test_earlier_name_of_a_server_for_threads_warns():
+    import websockets.sync.server as module
+
+    with pytest.warns(DeprecationWarning, match="^WebSocketServer was renamed to Server$"):
+        server = module.WebSocketServer  # the line that is to blame
+    assert server is module.Server
+    with pytest.raises(AttributeError, match=r"^module 'websockets.sync.server' has no attribute"):
+        module.Spam  # noqa: B018

@@ -392,6 +392,7 @@ class MemoryTransport(asyncio.Transport):
         half_close: Whether one direction can be closed alone, as without TLS.
 
     Attributes:
+        writes: What was written, one by one.
         buffer: What was written and hasn't left, because the peer doesn't read.
         reading: Whether it reads what the peer sends.
         pauses: How often :meth:`pause_reading` stopped it from reading.
@@ -409,6 +410,7 @@ class MemoryTransport(asyncio.Transport):
         self._high, self._low = 65536, 16384
         self._blocked = self._writing_paused = False
         self._closing = self._eof_written = self._lost = False
+        self.writes = []
         self.buffer = b""
         self.reading = True
         self.pauses = 0
@@ -450,6 +452,7 @@ class MemoryTransport(asyncio.Transport):
         assert data
         assert not self._closing
         assert not self._eof_written
+        self.writes.append(data)
         self.buffer += data
         if not self._blocked:
             self._drain(len(self.buffer))
@@ -654,6 +657,8 @@ async def link(clock):
             MemoryTransport(connection, peer, half_close=not tls)
             if handshake:
                 await connection.handshake()
+                # What is sent next is the first in its turn of the event loop, and leaves at once.
+                await asyncio.sleep(0)
         else:
             connection = Connection(Protocol(Side.SERVER), **kwargs)
             peer = Peer(Protocol(Side.CLIENT))

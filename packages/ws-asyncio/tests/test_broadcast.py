@@ -48,6 +48,7 @@ async def test_connections_may_be_any_iterable(link):
     broadcast((connection for connection in [first, second]), "generator")
     broadcast({first: 1, second: 2}, "keys")
     broadcast([], "nobody")
+    await asyncio.sleep(0)
     assert peer.messages == other_peer.messages == ["set", "generator", "keys"]
 
 
@@ -57,6 +58,7 @@ async def test_broadcast_stays_in_order_with_messages(link):
     broadcast([connection], "2")
     await connection.send(["3"])
     broadcast([connection], "4")
+    await asyncio.sleep(0)
     assert peer.messages == ["1", "2", "3", "4"]
 
 
@@ -83,6 +85,7 @@ async def test_connections_that_are_not_open_are_skipped_silently(link, caplog):
     lost.transport.abort()
     broadcast([connecting, closing, closed, lost, connection], "a", raise_exceptions=True)
     broadcast([connecting, closing, closed, lost, connection], "b")
+    await asyncio.sleep(0)
     assert peer.messages == ["a", "b"]
     assert connecting_peer.frames == []
     assert closing_peer.opcodes() == closed_peer.opcodes() == [Opcode.CLOSE]
@@ -155,6 +158,7 @@ async def test_connection_that_is_slow_does_not_stop_broadcast(link, clock):
     slow.transport.block()
     for i in range(100):
         broadcast([slow, connection], str(i))
+    await asyncio.sleep(0)
     assert peer.messages == [str(i) for i in range(100)]
     assert slow_peer.messages == []
     slow.transport.unblock()

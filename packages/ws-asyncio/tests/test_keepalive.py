@@ -304,8 +304,10 @@ async def test_cancelled_ping_is_forgotten(link):
     first = await connection.ping(b"1")
     second = await connection.ping(b"2")
     first.cancel()
+    await asyncio.sleep(0)
     peer.flush()
     await second
+    await asyncio.sleep(0)
     third = await connection.ping(b"1")
     peer.flush()
     assert await third >= 0
@@ -341,6 +343,7 @@ async def test_pings_are_answered(link, clock, side):
     for payload in [b"", b"payload", b"x" * 125]:
         peer.protocol.send_ping(payload)
         peer.flush()
+        await clock.settle()
         assert peer.frames[-1] == Frame(Opcode.PONG, payload)
     assert connection.state is State.OPEN
 
@@ -351,6 +354,7 @@ async def test_pings_are_answered_although_the_queue_is_full(link, clock):
     peer.protocol.send_ping(b"!")
     peer.flush()
     assert not connection.transport.reading
+    await clock.settle()
     assert peer.frames == [Frame(Opcode.PONG, b"!")]
 
 

@@ -96,6 +96,7 @@ async def test_message_in_fragments_of_each_type_is_sent_in_a_frame_for_each(
 ):
     connection, peer = await link()
     await connection.send(iterate([message, message]))
+    await asyncio.sleep(0)
     opcode = Opcode.TEXT if isinstance(expected, str) else Opcode.BINARY
     data = expected.encode() if isinstance(expected, str) else expected
     assert peer.frames == [
@@ -109,6 +110,7 @@ async def test_message_in_fragments_of_each_type_is_sent_in_a_frame_for_each(
 async def test_message_of_one_fragment_is_sent(link, iterate):
     connection, peer = await link()
     await connection.send(iterate(["alone"]))
+    await asyncio.sleep(0)
     assert peer.messages == ["alone"]
 
 
@@ -124,6 +126,7 @@ async def test_message_without_fragments_is_not_sent(link, iterate):
 async def test_fragments_of_all_bytes_like_types_make_one_message(link):
     connection, peer = await link()
     await connection.send([b"a", bytearray(b"b"), memoryview(b"c")])
+    await asyncio.sleep(0)
     assert peer.messages == [b"abc"]
 
 
@@ -147,6 +150,7 @@ async def test_text_chooses_the_kind_of_message(link, message, text, expected):
     await connection.send(message, text=text)
     if isinstance(message, list):
         await connection.send(asynchronously(message), text=text)
+        await asyncio.sleep(0)
         assert peer.messages == [expected, expected]
     else:
         assert peer.messages == [expected]
@@ -614,6 +618,7 @@ async def test_ping_has_a_random_payload_by_default(link):
     connection, peer = await link()
     for _ in range(10):
         await connection.ping()
+    await asyncio.sleep(0)
     assert len({bytes(frame.data) for frame in peer.frames}) == 10
 
 
@@ -632,6 +637,7 @@ async def test_ping_with_the_payload_of_one_that_waits_is_refused(link, clock):
     peer.flush()
     await first
     second = await connection.ping(b"same")
+    await asyncio.sleep(0)
     peer.flush()
     await second
     assert peer.opcodes() == [Opcode.PING, Opcode.PING]

@@ -73,13 +73,11 @@ def sent() -> Callable[[Protocol], list[WireFrame | bytes]]:
     """What a protocol has to send: the frames, and SEND_EOF."""
 
     def sent(protocol: Protocol) -> list[WireFrame | bytes]:
-        events: list[WireFrame | bytes] = []
-        for data in protocol.data_to_send():
-            if data == SEND_EOF:
-                events.append(SEND_EOF)
-            else:
-                events.extend(parse_frames(data, masked=protocol.side is Side.CLIENT))
-        return events
+        writes = protocol.data_to_send()
+        ended = writes[-1:] == [SEND_EOF]
+        assert SEND_EOF not in (writes[:-1] if ended else writes)
+        frames = parse_frames(b"".join(writes), masked=protocol.side is Side.CLIENT)
+        return [*frames, SEND_EOF] if ended else [*frames]
 
     return sent
 

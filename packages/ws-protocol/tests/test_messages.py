@@ -135,6 +135,67 @@ def test_binary_message_that_is_not_text_is_taken_out_when_decoding_fails(frames
     assert assembler.get_message() == "next"
 
 
+# Messages that are put in as such
+
+
+def message_of(frame):
+    return frame.data.decode() if frame.opcode is Opcode.TEXT else frame.data
+
+
+@pytest.mark.parametrize("frame, decode, expected", DECODED)
+def test_message_that_is_put_in_as_such_is_decoded_as_told(frame, decode, expected):
+    assembler = assembler_of(message_of(frame), message_of(frame))
+    assert assembler.complete == 2
+    assert assembler.get_message(decode) == expected
+    assert assembler.get_fragment(decode) == (expected, True)
+    assert assembler.complete == 0
+    assert assembler.get_message(decode) is None
+
+
+@pytest.mark.parametrize("take", ["get_message", "get_fragment"])
+def test_message_put_in_as_such_is_taken_out_when_decoding_fails(take):
+    assembler = assembler_of(b"\xff", "next")
+    with pytest.raises(UnicodeDecodeError):
+        getattr(assembler, take)(decode=True)
+    assert assembler.complete == 1
+    assert assembler.get_message() == "next"
+
+
+PUT = [
+    ["a", b"b", "c"],
+    ["a", *BINARY, "b", Frame(Opcode.TEXT, b"c")],
+    [BINARY[0]],
+    [BINARY[1], "a", TEXT[0]],
+    [],
+]
+
+
+@pytest.mark.parametrize("joining", [False, True])
+@pytest.mark.parametrize("high", [None, 1, 2, 3, 5])
+def test_several_are_put_in_as_each_alone_is(high, joining):
+    alone, together = Assembler(high=high), Assembler(high=high)
+    alone.joining = together.joining = joining
+    for frames in PUT:
+        for frame in frames:
+            alone.put(frame)
+        together.put_all(frames)
+        assert together.frames == alone.frames
+        assert together.complete == alone.complete
+        assert together.paused is alone.paused
+    for _ in range(7):
+        assert together.get_message() == alone.get_message()
+        assert together.paused is alone.paused
+
+
+def test_message_put_in_as_such_waits_behind_the_fragments_before_it():
+    assembler = assembler_of(*TEXT, "next")
+    assert assembler.get_fragment() == ("caf", False)
+    with pytest.raises(ConcurrencyError):
+        assembler.get_message()
+    assert fragments_of(assembler) == ["", "é"]
+    assert assembler.get_message() == "next"
+
+
 # Fragments
 
 

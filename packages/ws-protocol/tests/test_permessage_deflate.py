@@ -20,6 +20,8 @@ from ws_protocol.extensions.permessage_deflate import (
     ClientPerMessageDeflateFactory,
     PerMessageDeflate,
     ServerPerMessageDeflateFactory,
+    choose_client_extensions,
+    choose_server_extensions,
     enable_client_permessage_deflate,
     enable_server_permessage_deflate,
 )
@@ -1035,3 +1037,16 @@ def test_settings_that_are_there_are_kept():
     assert enable_client_permessage_deflate(client) is client
     server = [OtherServerFactory(), ServerPerMessageDeflateFactory(server_max_window_bits=9)]
     assert enable_server_permessage_deflate(server) is server
+
+
+@pytest.mark.parametrize("choose", [choose_client_extensions, choose_server_extensions])
+def test_compression_is_an_argument(choose):
+    other = [OtherClientFactory()]
+    assert choose(other, None) is other
+    assert choose(None, None) is None
+    assert [factory.name for factory in choose(other, "deflate")] == [
+        "x-other",
+        "permessage-deflate",
+    ]
+    with pytest.raises(ValueError, match="unsupported compression: gzip"):
+        choose(None, "gzip")

@@ -14,6 +14,7 @@ from ws_protocol.http11 import USER_AGENT, Response
 from ws_protocol.proxy import (
     ConnectTunnel,
     Proxy,
+    choose_proxy,
     get_proxy,
     parse_proxy,
     prepare_connect_request,
@@ -387,3 +388,65 @@ def test_tunnel_is_not_there_when_the_proxy_hangs_up(response, text):
     assert str(raised.value) == "did not receive a valid HTTP response from proxy"
     assert isinstance(raised.value.__cause__, EOFError)
     assert str(raised.value.__cause__) == text
+
+
+@pytest.mark.parametrize(
+    "scheme, is_socks, resolves_names",
+    [
+        ("http", False, True),
+        ("https", False, True),
+        ("socks5h", True, True),
+        ("socks5", True, False),
+        ("socks4a", True, True),
+        ("socks4", True, False),
+    ],
+)
+def test_scheme_says_what_the_proxy_does(scheme, is_socks, resolves_names):
+    proxy = Proxy(scheme, "proxy", 8080)
+    assert (proxy.is_socks, proxy.resolves_names) == (is_socks, resolves_names)
+
+
+@pytest.mark.parametrize("proxy", [None, False, ""])
+def test_no_proxy_is_chosen(monkeypatch, proxy):
+    monkeypatch.setenv("ws_proxy", "http://proxy:8080")
+    assert choose_proxy(WS_URI, proxy, {}) is None
+
+
+def test_proxy_of_the_environment_is_chosen(monkeypatch):
+    monkeypatch.setattr(urllib.request, "getproxies", lambda: {"ws": "http://proxy:8080"})
+    monkeypatch.setattr(urllib.request, "proxy_bypass", lambda host: False)
+    assert choose_proxy(WS_URI, True, {}) == PROXY
+    monkeypatch.setattr(urllib.request, "getproxies", dict)
+    assert choose_proxy(WS_URI, True, {}) is None
+
+
+@pytest.mark.parametrize(
+    "url, arguments",
+    [
+        ("http://proxy", {"ssl": None, "server_hostname": "a"}),
+        ("https://proxy", {"ssl": object(), "server_hostname": "a"}),
+        ("socks5://proxy", {}),
+    ],
+)
+def test_proxy_that_is_given_is_chosen(url, arguments):
+    assert choose_proxy(WS_URI, url, arguments) == parse_proxy(url)
+
+
+@pytest.mark.parametrize(
+    "url, arguments, text",
+    [
+        (
+            "http://proxy",
+            {"ssl": object()},
+            "proxy_ssl argument is incompatible with an http:// proxy",
+        ),
+        (
+            "socks5://proxy",
+            {"ssl": None, "server_hostname": "a"},
+            "proxy_ssl, proxy_server_hostname can't be used with a SOCKS proxy",
+        ),
+    ],
+)
+def test_arguments_must_go_with_the_proxy(url, arguments, text):
+    with pytest.raises(ValueError, match=f"^{text}$"):
+        choose_proxy(WS_URI, url, arguments)

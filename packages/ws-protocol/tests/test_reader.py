@@ -157,6 +157,62 @@ def test_empty_chunks_change_nothing(masked):
     assert [(frame.head, frame.data) for frame in frames] == wire
 
 
+# Messages instead of data frames
+
+
+def as_messages(wire):
+    """What is read instead of frames, if they are small."""
+    return [
+        {0x81: bytes.decode, 0x82: bytes}.get(
+            head, lambda data, head=head: Frame(Opcode(head & 0x0F), data, fin=head > 127)
+        )(payload)
+        for head, payload in wire
+        if not head & 0x08
+    ]
+
+
+@pytest.mark.parametrize(
+    "wire",
+    [*VALID.values(), [(0x81, "aé€𝄞".encode() * 10), (0x82, b"\xff" * 200), (0x81, b"a" * 200)]],
+)
+def test_whole_messages_are_read_as_such(wire, masked, way):
+    reader = new_reader(masked)
+    frames, messages = [], []
+    data = build(masked, *wire)
+    for chunk in way.chunks(data, trailing=build(masked, PING_AFTERWARDS)):
+        reader.feed(chunk, frames, messages)
+    if way.trailing:
+        wire = [*wire, PING_AFTERWARDS]
+    assert [(frame.head, frame.data) for frame in frames] == [
+        (head, data) for head, data in wire if head & 0x08
+    ]
+    assert messages == as_messages(wire)
+    assert reader.describe_missing() is None
+
+
+def test_large_text_is_read_as_the_bytes_that_it_came_in(masked, way):
+    # Decoded, they might need four times as much memory while the message waits.
+    text = b"a" * 65537
+    reader = new_reader(masked)
+    messages = []
+    for chunk in way.chunks(build(masked, (0x81, text)), trailing=b""):
+        reader.feed(chunk, [], messages)
+    assert messages == [Frame(TEXT, text)]
+
+
+def test_messages_of_other_extensions_are_read_as_such(masked):
+    class Reversing(Extension):
+        def decode(self, frame, *, max_size=None):
+            return Frame(frame.opcode, memoryview(frame.data[::-1]), frame.fin)
+
+    reader = new_reader(masked, extensions=[Reversing()])
+    wire = [(0x81, b"abc"), (0x82, b"123"), (0x01, b"x"), (0x89, b"ping")]
+    frames, messages = [], []
+    reader.feed(build(masked, *wire), frames, messages)
+    assert messages == ["cba", b"321", Frame(TEXT, b"x", fin=False)]
+    assert frames == [Frame(PING, b"gnip")]
+
+
 # Frames that break the protocol
 
 

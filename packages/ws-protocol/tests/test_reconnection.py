@@ -1,5 +1,6 @@
 import errno
 import itertools
+import logging
 import socket
 import ssl
 
@@ -232,3 +233,25 @@ def test_connection_that_was_in_vain_is_followed_by_a_delay():
 
 def test_default_delays_are_those_of_backoff():
     assert 0 <= Reconnection().delay_after_failure(OSError()) <= 5
+
+
+def test_delays_are_logged(caplog):
+    caplog.set_level(logging.DEBUG, "spam")
+    policy = Reconnection(
+        reconnect_delays=lambda: iter([1, 2.25]), logger=logging.getLogger("spam")
+    )
+    policy.delay_after_failure(OSError("no way"))
+    policy.delay_after_connection(in_vain(), 10.0, 10.0)
+    policy.delay_after_connection(of_use(), 10.0, 10.0)
+    assert [(record.levelname, record.message) for record in caplog.records] == [
+        ("INFO", "connect failed; reconnecting in 1.0 seconds: OSError: no way"),
+        ("DEBUG", "connect failed"),
+        ("INFO", "connection ended at once; reconnecting in 2.2 seconds"),
+    ]
+    assert str(caplog.records[1].exc_info[1]) == "no way"
+
+
+def test_delays_are_logged_for_clients(caplog):
+    caplog.set_level(logging.INFO, "websockets.client")
+    Reconnection().delay_after_failure(OSError("no way"))
+    assert [record.name for record in caplog.records] == ["websockets.client"]

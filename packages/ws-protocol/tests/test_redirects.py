@@ -9,7 +9,8 @@ from ws_protocol.exceptions import (
     SecurityError,
 )
 from ws_protocol.http11 import Response
-from ws_protocol.redirects import Redirect, follow_redirect
+from ws_protocol.limits import MAX_REDIRECTS
+from ws_protocol.redirects import Destination, Redirect, follow_redirect
 from ws_protocol.uri import parse_uri
 
 
@@ -279,7 +280,13 @@ def test_headers_of_the_user_are_left_alone():
     assert list(headers.raw_items()) == HEADERS
 
 
-ARGUMENTS = {"host": "h", "port": 1, "server_hostname": "n", "local_addr": ("a", 2)}
+ARGUMENTS = {
+    "address": ("h", 1),
+    "host": "h",
+    "port": 1,
+    "server_hostname": "n",
+    "local_addr": ("a", 2),
+}
 
 
 def test_arguments_hold_in_the_same_origin():
@@ -299,3 +306,35 @@ def test_arguments_that_override_the_uri_do_not_cross_origins():
 def test_socket_that_is_there_already_leads_nowhere_else(location):
     with pytest.raises(ValueError, match=r"cannot follow redirect to .* with a preexisting socket"):
         follow("ws://a/", location).allowed_arguments({"sock": None})
+
+
+def test_destination_changes_with_redirects():
+    destination = Destination("ws://a/", [("Cookie", "c"), ("X-Spam", "s")], ARGUMENTS)
+    assert (destination.uri, destination.ws_uri) == ("ws://a/", parse_uri("ws://a/"))
+    assert destination.follow(refusal("/b")) is True
+    assert (destination.uri, destination.ws_uri) == ("ws://a/b", parse_uri("ws://a/b"))
+    assert destination.headers["Cookie"] == "c"
+    assert destination.arguments == ARGUMENTS
+    assert destination.follow(refusal("ws://b/")) is True
+    assert (destination.uri, destination.ws_uri) == ("ws://b/", parse_uri("ws://b/"))
+    assert list(destination.headers.raw_items()) == [("X-Spam", "s")]
+    assert destination.arguments == {"local_addr": ("a", 2)}
+
+
+def test_destination_stays_after_other_failures():
+    destination = Destination("ws://a/", None, {})
+    assert destination.follow(OSError()) is False
+    assert (destination.uri, destination.headers, destination.arguments) == ("ws://a/", None, {})
+
+
+def test_destination_does_not_change_without_end():
+    destination = Destination("ws://a/", None, {})
+    for _ in range(MAX_REDIRECTS):
+        assert destination.follow(refusal("/")) is True
+    with pytest.raises(SecurityError, match=f"more than {MAX_REDIRECTS} redirects"):
+        destination.follow(refusal("/"))
+
+
+def test_destination_must_be_a_websocket_uri():
+    with pytest.raises(InvalidURI):
+        Destination("http://a/", None, {})

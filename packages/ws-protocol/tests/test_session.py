@@ -95,6 +95,30 @@ def test_events_of_the_opening_handshake_are_received(event):
     assert client.received() == ["hello"]
 
 
+@pytest.mark.parametrize("level", [logging.DEBUG, logging.INFO])
+def test_same_is_received_whether_frames_are_logged_or_not(level, side, caplog):
+    caplog.set_level(level, f"websockets.{side.name.lower()}")
+    connection = Conversation(Protocol(side))
+    connection.send_ping(b"ping", "waiter", 0)
+    connection.receive_at_once(
+        (0x81, b"text"), (0x01, b"frag"), (0x8A, b"ping"), (0x80, b"ments"), (0x82, b"binary")
+    )
+    assert connection.received() == ["text", "fragments", b"binary"]
+    assert connection.answered == [("waiter", 0)]
+    logged = [message for message in caplog.messages if message.startswith("<")]
+    assert len(logged) == (5 if level == logging.DEBUG else 0)
+
+
+def test_frames_that_are_for_messages_are_no_events(connection):
+    connection.protocol.receive_data(
+        serialize_frame(0x81, b"text", connection.protocol.side is Side.SERVER)
+    )
+    assert connection.protocol.events_received() == []
+    assert connection.received() == []
+    connection.process_events(0)
+    assert connection.received() == ["text"]
+
+
 def test_pong_answers_who_waits_for_it(connection):
     connection.ping(b"first", "A")
     connection.now = 1.0

@@ -90,6 +90,7 @@ if TYPE_CHECKING:
     from . import protocol as protocol
     from . import proxy as proxy
     from . import server as server
+    from . import sync as sync
     from . import typing as typing
     from . import uri as uri
     from . import utils as utils

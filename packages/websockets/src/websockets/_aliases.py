@@ -195,6 +195,7 @@ SUBMODULES = frozenset(
         "protocol",
         "proxy",
         "server",
+        "sync",
         "typing",
         "uri",
         "utils",
@@ -203,7 +204,8 @@ SUBMODULES = frozenset(
 )
 """Submodules that are there without being imported.
 
-Not those whose import warns: whatever looks at all attributes would get the warning.
+Not those whose import warns, or that need more than is installed by default, as ``trio`` does:
+whatever looks at all attributes would get the warning, or the exception.
 """
 
 

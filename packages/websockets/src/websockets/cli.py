@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import importlib
 import importlib.metadata
 import math
 import os
@@ -22,6 +21,7 @@ import unicodedata
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+from ws_protocol import kernel
 from ws_protocol.exceptions import (
     ConnectionClosed,
     ConnectionClosedError,
@@ -164,18 +164,9 @@ def describe_versions() -> str:
     for distribution in ["websockets", *siblings]:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             lines.append(f"{distribution} {importlib.metadata.version(distribution)}")
-    lines.append(f"kernel: {find_kernel()}")
+    lines.append(f"kernel: {kernel.IMPLEMENTATION}")
     lines.append(f"{platform.python_implementation()} {platform.python_version()}")
     return "\n".join(lines)
-
-
-def find_kernel() -> str:
-    """Say how the functions that touch every byte run."""
-    try:
-        kernel = importlib.import_module("ws_protocol.kernel")
-    except ImportError:
-        return "pure Python"
-    return str(kernel.IMPLEMENTATION)
 
 
 def escape(text: str) -> str:

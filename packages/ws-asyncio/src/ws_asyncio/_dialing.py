@@ -10,16 +10,13 @@ import ssl
 from typing import Any, cast
 
 from ws_protocol.exceptions import ProxyError
-from ws_protocol.proxy import ConnectTunnel, Proxy, get_proxy, parse_proxy
+from ws_protocol.proxy import ConnectTunnel, Proxy, choose_proxy
 from ws_protocol.uri import WebSocketURI
 
 from ._tls import start_tls
 from .connection import Connection
 
 __all__ = ["dial"]
-
-# Whether the proxy resolves names, by scheme.
-_SOCKS_REMOTE_DNS = {"socks5h": True, "socks5": False, "socks4a": True, "socks4": False}
 
 # Arguments for the event loop that concern TLS. The others concern the TCP connection.
 _TLS_ARGUMENTS = ("ssl", "server_hostname", "ssl_handshake_timeout", "ssl_shutdown_timeout")
@@ -82,22 +79,15 @@ async def dial(
 
     kwargs.setdefault("host", ws_uri.host)
     kwargs.setdefault("port", ws_uri.port)
-    if proxy is True:
-        proxy = get_proxy(ws_uri)
-    if not proxy:
+    chosen = choose_proxy(ws_uri, proxy, proxy_kwargs)
+    if chosen is None:
         await loop.create_connection(factory, **kwargs)
         return
 
     # The proxy is told where to connect to.
     host, port = kwargs.pop("host"), kwargs.pop("port")
-    parsed_proxy = parse_proxy(proxy)
-    if parsed_proxy.scheme in _SOCKS_REMOTE_DNS:
-        if proxy_kwargs:
-            names = ", ".join(f"proxy_{name}" for name in proxy_kwargs)
-            raise ValueError(f"{names} can't be used with a SOCKS proxy")
-        sock = await connect_through_socks_proxy(
-            parsed_proxy, host, port, kwargs.pop("local_addr", None)
-        )
+    if chosen.is_socks:
+        sock = await connect_through_socks_proxy(chosen, host, port, kwargs.pop("local_addr", None))
         try:
             await loop.create_connection(factory, sock=sock, **kwargs)
         except BaseException:
@@ -110,7 +100,7 @@ async def dial(
     target = WebSocketURI(ws_uri.secure, host, port, "", "")
     tls = {name: kwargs.pop(name) for name in _TLS_ARGUMENTS if name in kwargs}
     transport = await connect_through_http_proxy(
-        parsed_proxy, target, user_agent_header, kwargs | proxy_kwargs
+        chosen, target, user_agent_header, kwargs | proxy_kwargs
     )
     if tls.get("ssl") is not None:
         await start_tls(transport, connection, tls.pop("ssl"), **tls)
@@ -202,8 +192,6 @@ async def connect_through_http_proxy(
         if kwargs.get("ssl", True) is True:
             kwargs["ssl"] = default_tls_context()
         kwargs.setdefault("server_hostname", proxy.host)
-    elif kwargs.get("ssl") is not None:
-        raise ValueError("proxy_ssl argument is incompatible with an http:// proxy")
     tunnel = ConnectTunnel(proxy, target, user_agent_header)
     transport, protocol = await loop.create_connection(
         lambda: TunnelProtocol(tunnel), proxy.host, proxy.port, **kwargs
@@ -242,7 +230,7 @@ async def connect_through_socks_proxy(
         proxy.port,
         proxy.username,
         proxy.password,
-        _SOCKS_REMOTE_DNS[proxy.scheme],
+        proxy.resolves_names,
     )
     try:
         return await socks_proxy.connect(host, port, local_addr=local_addr)

@@ -11,15 +11,14 @@ from typing import Any
 
 from ws_protocol.client import ClientProtocol, backoff, customize_request, process_exception
 from ws_protocol.datastructures import HeadersLike
-from ws_protocol.exceptions import SecurityError
 from ws_protocol.extensions.base import ClientExtensionFactory
-from ws_protocol.extensions.permessage_deflate import enable_client_permessage_deflate
+from ws_protocol.extensions.permessage_deflate import choose_client_extensions
 from ws_protocol.http11 import USER_AGENT
-from ws_protocol.limits import MAX_REDIRECTS, MAX_SIZE
+from ws_protocol.limits import MAX_SIZE
 from ws_protocol.reconnection import Reconnection
-from ws_protocol.redirects import follow_redirect
+from ws_protocol.redirects import Destination
 from ws_protocol.typing import LoggerLike, Origin, Subprotocol
-from ws_protocol.uri import WebSocketURI, parse_uri
+from ws_protocol.uri import WebSocketURI
 
 from ._dialing import dial
 from .connection import Connection
@@ -185,10 +184,7 @@ class connect:
         create_connection: Callable[..., ClientConnection] | None = None,
         **kwargs: Any,
     ) -> None:
-        if compression == "deflate":
-            extensions = enable_client_permessage_deflate(extensions)
-        elif compression is not None:
-            raise ValueError(f"unsupported compression: {compression}")
+        extensions = choose_client_extensions(extensions, compression)
         if create_connection is None:
             create_connection = ClientConnection
 
@@ -246,19 +242,13 @@ class connect:
         await connection.__aexit__(exc_type, exc_value, traceback)
 
     async def __aiter__(self) -> AsyncIterator[ClientConnection]:
-        reconnection = Reconnection(self.process_exception, self.reconnect_delays)
+        reconnection = Reconnection(self.process_exception, self.reconnect_delays, self.logger)
         clock = asyncio.get_running_loop().time
         while True:
             try:
                 connection = await self
             except Exception as exc:
                 delay = reconnection.delay_after_failure(exc)
-                self.logger.info(
-                    "connect failed; reconnecting in %.1f seconds: %s",
-                    delay,
-                    f"{type(exc).__name__}: {exc}",
-                )
-                self.logger.debug("connect failed", exc_info=True)
             else:
                 opened = clock()
                 try:
@@ -266,30 +256,24 @@ class connect:
                 finally:
                     await connection.close()
                 delay = reconnection.delay_after_connection(connection.session, opened, clock())
-                if delay:
-                    self.logger.info(
-                        "connection ended at once; reconnecting in %.1f seconds", delay
-                    )
                 # Else the connection and what it refers to would live as long as the next attempt.
                 del connection
             await asyncio.sleep(delay)
 
     async def _connect(self) -> ClientConnection:
         """Connect, and follow redirects."""
-        uri, ws_uri = self.uri, parse_uri(self.uri)
-        headers = self.additional_headers
-        kwargs = self._kwargs
+        destination = Destination(self.uri, self.additional_headers, self._kwargs)
         try:
             async with asyncio.timeout(self.open_timeout):
-                for _ in range(MAX_REDIRECTS + 1):
-                    connection = self._factory(ws_uri)
+                while True:
+                    connection = self._factory(destination.ws_uri)
                     try:
                         await dial(
                             connection,
-                            ws_uri,
+                            destination.ws_uri,
                             proxy=self.proxy,
                             user_agent_header=self.user_agent_header,
-                            **kwargs,
+                            **destination.arguments,
                         )
                     except BaseException as exc:
                         # When cancelled after the TLS handshake, event loops say goodbye, and wait
@@ -300,21 +284,16 @@ class connect:
                         exc.__traceback__ = None
                         raise
                     try:
-                        await connection.handshake(headers, self.user_agent_header)
+                        await connection.handshake(destination.headers, self.user_agent_header)
                     except BaseException as exc:
                         connection.transport.abort()
                         await connection.wait_closed()
                         # Its traceback refers to the connection, which would be a cycle.
                         connection.protocol.handshake_exc = None
-                        redirect = follow_redirect(uri, ws_uri, exc)
-                        if redirect is None:
+                        if not destination.follow(exc):
                             raise
                     else:
                         return connection
-                    headers = redirect.allowed_headers(headers)
-                    kwargs = redirect.allowed_arguments(kwargs)
-                    uri, ws_uri = redirect.uri, redirect.ws_uri
-                raise SecurityError(f"more than {MAX_REDIRECTS} redirects")
         except TimeoutError as exc:
             raise TimeoutError("timed out during opening handshake") from exc
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import collections
 import contextlib
 from collections.abc import (
     AsyncIterable,
@@ -30,9 +29,13 @@ from ws_protocol.exceptions import (
 from ws_protocol.frames import CloseCode
 from ws_protocol.protocol import Protocol, State
 from ws_protocol.session import Session, parse_watermarks
+from ws_protocol.shared import SharedMessage
 from ws_protocol.typing import Data, DataLike
 
 __all__ = ["Connection"]
+
+# Bytes from which on something is written alone, rather than copied together with something else.
+_LARGE = 65536
 
 
 class Connection(BaseConnection[asyncio.Future[float]], asyncio.Protocol):
@@ -86,14 +89,21 @@ class Connection(BaseConnection[asyncio.Future[float]], asyncio.Protocol):
         # The transport checks it, too, where nobody would see the exception.
         if high is not None and not high >= (high if low is None else low) >= 0:
             raise ValueError(f"write_limit must have high >= low >= 0, got {write_limit}")
+        if high is None:
+            # The defaults of transports.
+            high = 65536 if low is None else 4 * low
+        self._write_limit = high
+        self._messages = self.session.messages
+        # Takes a message if there is one, and if nothing follows from that.
+        self._take_message = self._messages.take_message
         self.transport: asyncio.Transport
         self.loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
 
-        # What is set when the TCP connection is lost.
-        self._lost: asyncio.Future[None] = self.loop.create_future()
+        # Set when the TCP connection is lost, for who waits for that, if anybody does.
+        self._lost: asyncio.Future[None] | None = None
 
-        # What is set when the peer's part of the opening handshake was received, or never will be.
-        self._handshaking: asyncio.Future[None] = self.loop.create_future()
+        # Set when the peer's part of the opening handshake was received, or never will be.
+        self._handshaking: asyncio.Future[None] | None = None
 
         # The one task that receives, if it waits: for anything, or for a whole message.
         self._receiver: asyncio.Future[None] | None = None
@@ -102,9 +112,15 @@ class Connection(BaseConnection[asyncio.Future[float]], asyncio.Protocol):
         self._stream: object | None = None
         self._reading_paused = False
 
-        # Tasks that wait to send because too much waits to be sent already.
+        # Whether something was written in this turn of the event loop, and what joins it.
+        self._joining = False
+        self._joined: list[bytes] = []
+        # How many bytes more may be joined before as many wait as may wait; None if unknown.
+        self._room: int | None = None
+
+        # Tasks that wait to send because too much waits to be sent already: in order, and a set.
         self._writing_paused = False
-        self._writers: collections.deque[asyncio.Future[None]] = collections.deque()
+        self._writers: dict[asyncio.Future[None], None] = {}
 
         # What is set when the fragmented message that is being sent ends.
         self._fragmented_send: asyncio.Future[None] | None = None
@@ -149,18 +165,24 @@ class Connection(BaseConnection[asyncio.Future[float]], asyncio.Protocol):
         else:
             await self.close(CloseCode.INTERNAL_ERROR)
 
-    async def __aiter__(self) -> AsyncIterator[Data]:
+    def __aiter__(self) -> AsyncIterator[Data]:
         """Iterate over messages until the connection is closed normally.
 
         Raises:
             ConnectionClosedError: The connection was closed with an error.
 
         """
+        # An asynchronous generator would cost as much for each message as all the rest.
+        return self
+
+    async def __anext__(self) -> Data:
+        """Receive the next message; see :meth:`__aiter__`."""
+        if self._receiver is None and (data := self._take_message()) is not None:
+            return data
         try:
-            while True:
-                yield await self.recv()
+            return await self.recv()
         except ConnectionClosedOK:
-            return
+            raise StopAsyncIteration from None
 
     @overload
     async def recv(self, decode: Literal[True]) -> str: ...
@@ -195,7 +217,9 @@ class Connection(BaseConnection[asyncio.Future[float]], asyncio.Protocol):
         """
         if self._receiver is not None:
             raise self._busy_receiving("recv")
-        messages = self.session.messages
+        if decode is None and (message := self._take_message()) is not None:
+            return message
+        messages = self._messages
         try:
             data = messages.get_message(decode)
             if data is None:
@@ -203,8 +227,15 @@ class Connection(BaseConnection[asyncio.Future[float]], asyncio.Protocol):
                 try:
                     if self._reading_paused:
                         self._adjust_reading()
+                    # As in _wait_to_receive(): another coroutine would cost more than the rest.
                     while not messages.complete:
-                        await self._wait_to_receive()
+                        if self.session.lost:
+                            raise self.session.closed_exception()
+                        self._receiver = self.loop.create_future()
+                        try:
+                            await self._receiver
+                        finally:
+                            self._receiver = None
                 finally:
                     messages.joining = False
                 data = messages.get_message(decode)
@@ -255,7 +286,7 @@ class Connection(BaseConnection[asyncio.Future[float]], asyncio.Protocol):
             if self._stream is not stream:
                 raise self._busy_receiving("recv_streaming")
             try:
-                fragment = self.session.messages.get_fragment(decode)
+                fragment = self._messages.get_fragment(decode)
             except UnicodeDecodeError as exc:
                 await self._fail_decoding(exc)
             if fragment is None:
@@ -307,7 +338,7 @@ class Connection(BaseConnection[asyncio.Future[float]], asyncio.Protocol):
             await self._refuse_to_send()
         if isinstance(message, (str, bytes, bytearray, memoryview)):
             self.session.send_message(message, text)
-            self._write()
+            self._send(self.protocol.data_to_send())
         else:
             await self._send_fragments(check_iterable(message), text)
 
@@ -335,6 +366,10 @@ class Connection(BaseConnection[asyncio.Future[float]], asyncio.Protocol):
     async def wait_closed(self) -> None:
         """Wait until the connection is closed: until :attr:`state` is CLOSED, and the TCP
         connection is gone."""
+        if self.session.lost:
+            return
+        if self._lost is None:
+            self._lost = self.loop.create_future()
         await asyncio.shield(self._lost)
 
     async def ping(self, data: DataLike | None = None) -> Awaitable[float]:
@@ -403,7 +438,7 @@ class Connection(BaseConnection[asyncio.Future[float]], asyncio.Protocol):
             ConnectionClosed: Nothing will.
 
         """
-        if self._lost.done():
+        if self.session.lost:
             raise self.session.closed_exception()
         self._receiver = self.loop.create_future()
         try:
@@ -451,18 +486,26 @@ class Connection(BaseConnection[asyncio.Future[float]], asyncio.Protocol):
             if not pong_received.done():
                 pong_received.set_result(latency)
         self._write()
-        if self._receiver is not None and not self._receiver.done():
-            messages = self.session.messages
-            if messages.complete or (self._receives_fragments and messages.frames):
-                self._receiver.set_result(None)
-        if self.session.messages.paused:
+        messages = self._messages
+        if (
+            self._receiver is not None
+            and messages.frames
+            and (self._receives_fragments or messages.complete)
+            and not self._receiver.done()
+        ):
+            self._receiver.set_result(None)
+        if messages.paused:
             self._adjust_reading()
-        if not self._handshaking.done() and not self.session.handshaking():
-            self._handshaking.set_result(None)
+        if self._handshaking is not None and not self.session.handshaking():
+            if not self._handshaking.done():
+                self._handshaking.set_result(None)
+            self._handshaking = None
 
     async def _wait_for_handshake(self) -> None:
         """Wait for the peer's part of the opening handshake, or for its failure."""
-        await self._handshaking
+        if self.session.handshaking():
+            self._handshaking = self.loop.create_future()
+            await self._handshaking
 
     # Sending
 
@@ -470,12 +513,11 @@ class Connection(BaseConnection[asyncio.Future[float]], asyncio.Protocol):
         """Wait until not too much waits to be sent, or the connection is lost."""
         while self._writing_paused:
             writer: asyncio.Future[None] = self.loop.create_future()
-            self._writers.append(writer)
+            self._writers[writer] = None
             try:
                 await writer
             finally:
-                with contextlib.suppress(ValueError):
-                    self._writers.remove(writer)
+                del self._writers[writer]
 
     async def _refuse_to_send(self) -> None:
         """Raise what tells that the connection isn't open, or about to be lost.
@@ -527,8 +569,12 @@ class Connection(BaseConnection[asyncio.Future[float]], asyncio.Protocol):
             if not done.done():
                 done.set_result(None)
 
-    def _broadcast(self, message: DataLike, text: bool | None) -> None:
-        """Send an unfragmented message now, or not at all.
+    def send_shared(self, message: SharedMessage) -> None:
+        """Send a message without waiting for anything; nothing, if the connection isn't open. It is
+        what :func:`~ws_asyncio.broadcast.broadcast` does.
+
+        Args:
+            message: The message.
 
         Raises:
             ConcurrencyError: A fragmented message is being sent.
@@ -538,23 +584,78 @@ class Connection(BaseConnection[asyncio.Future[float]], asyncio.Protocol):
             return
         if self.protocol.sending_fragments:
             raise ConcurrencyError("sending a fragmented message")
-        self.session.send_message(message, text)
+        self.protocol.send_shared(message)
         self._write()
 
     def _write(self) -> None:
-        """Give the transport what the protocol wants to send, and see what follows from that."""
+        """Send what the protocol wants to send, and see what follows from that."""
         writes = self.protocol.data_to_send()
         if writes:
-            eof = not writes[-1]
-            data = writes[0] if len(writes) == 1 else b"".join(writes)
-            if data and not self.transport.is_closing():
-                self.transport.write(data)
-            if eof:
+            if writes[-1]:
+                self._send(writes)
+            else:
+                # Nothing comes after it.
+                self._joined += writes[:-1]
+                self._write_joined()
                 self._write_eof()
         if self.protocol.state is not State.OPEN:
             self._set_timer()
             if self._reading_paused:
                 self._adjust_reading()
+
+    def _send(self, writes: list[bytes]) -> None:
+        """Send something.
+
+        What is sent in one turn of the event loop leaves in one write, or two: the first message
+        goes out at once, unless others wait to be received, since each may have an answer, and
+        those that follow are joined until the turn ends.
+        """
+        if self._joining:
+            self._join(writes)
+            return
+        self._joining = True
+        self.loop.call_soon(self._end_turn)
+        if self._messages.frames:
+            self._join(writes)
+        else:
+            self._write_now(writes)
+
+    def _join(self, writes: list[bytes]) -> None:
+        """Have something written at the end of this turn.
+
+        Or now, if it is so much that whoever sends should perhaps wait: that is for the transport
+        to say.
+        """
+        if self._room is None:
+            self._room = self._write_limit - self.transport.get_write_buffer_size()
+        for data in writes:
+            self._room -= len(data)
+        self._joined += writes
+        if self._room < 0:
+            self._write_joined()
+
+    def _write_joined(self) -> None:
+        """Write what was joined, and forget it."""
+        writes, self._joined = self._joined, []
+        self._write_now(writes)
+
+    def _write_now(self, writes: list[bytes]) -> None:
+        """Give something to the transport."""
+        self._room = None
+        # Copying what is large costs more than a write.
+        if len(writes) > 1 and max(map(len, writes)) < _LARGE:
+            writes = [b"".join(writes)]
+        transport = self.transport
+        for data in writes:
+            if not transport.is_closing():
+                transport.write(data)
+
+    def _end_turn(self) -> None:
+        """Write what was joined, at the end of a turn of the event loop."""
+        self._joining = False
+        self._room = None
+        if self._joined:
+            self._write_joined()
 
     def _write_eof(self) -> None:
         """Close this side of the TCP connection."""
@@ -620,7 +721,9 @@ class Connection(BaseConnection[asyncio.Future[float]], asyncio.Protocol):
                 pong_received.set_exception(self.session.closed_exception())
                 # Nobody needs to wait for it.
                 pong_received.exception()
-        self._lost.set_result(None)
+        self._joined.clear()
+        if self._lost is not None:
+            self._lost.set_result(None)
         self._process_received([])
         if self._receiver is not None and not self._receiver.done():
             self._receiver.set_result(None)

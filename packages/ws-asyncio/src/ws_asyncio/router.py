@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import http
 import inspect
 import os
-import re
 import ssl as ssl_module
-import urllib.parse
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Literal
 
-from ws_protocol.exceptions import InvalidHeader
-from ws_protocol.handshake import get_single
 from ws_protocol.http11 import Request, Response
+from ws_protocol.routing import BaseRouter
 
 from .server import Server, ServerConnection, serve
 
@@ -22,11 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Router", "route", "unix_route"]
 
-# RFC 9112, section 3.2.2: what stands before the path if the request is meant for a proxy, too.
-_absolute_form = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://[^/?]*")
 
-
-class Router:
+class Router(BaseRouter):
     """Finds the handler for a connection by the path of its request.
 
     Override a method to change what it does, and pass the class as ``create_router``.
@@ -43,65 +36,6 @@ class Router:
         url_scheme: Scheme.
 
     """
-
-    def __init__(
-        self, url_map: Map, server_name: str | None = None, url_scheme: str = "ws"
-    ) -> None:
-        self.url_map = url_map
-        self.server_name = server_name
-        self.url_scheme = url_scheme
-        for rule in url_map.iter_rules():
-            rule.websocket = True
-
-    def get_server_name(self, connection: ServerConnection, request: Request) -> str:
-        """Return the host name that the client connected to.
-
-        Raises:
-            InvalidHeader: The request doesn't say, or is ambiguous.
-
-        """
-        if self.server_name is None:
-            return get_single(request.headers, "Host")
-        return self.server_name
-
-    def redirect(self, connection: ServerConnection, url: str) -> Response:
-        """Make the response that redirects to another URL."""
-        response = connection.respond(http.HTTPStatus.FOUND, f"Found at {url}")
-        response.headers["Location"] = url
-        return response
-
-    def not_found(self, connection: ServerConnection) -> Response:
-        """Make the response for a path that no rule matches."""
-        return connection.respond(http.HTTPStatus.NOT_FOUND, "Not Found")
-
-    def route_request(self, connection: ServerConnection, request: Request) -> Response | None:
-        """Find the handler for a request; it is a ``process_request`` function.
-
-        Returns:
-            :obj:`None` if there is one, or a response that says why not.
-
-        """
-        from werkzeug.exceptions import HTTPException
-        from werkzeug.routing import RequestRedirect
-
-        # Not urlsplit(), which takes a path that starts with two slashes for a host.
-        path, _, query = _absolute_form.sub("", request.path).partition("?")
-        try:
-            adapter = self.url_map.bind(
-                server_name=self.get_server_name(connection, request), url_scheme=self.url_scheme
-            )
-        except (InvalidHeader, HTTPException):
-            return connection.respond(http.HTTPStatus.BAD_REQUEST, "Invalid Host header")
-        try:
-            endpoint, arguments = adapter.match(
-                path_info=urllib.parse.unquote(path), query_args=query, websocket=True
-            )
-        except RequestRedirect as redirect:
-            return self.redirect(connection, redirect.new_url)
-        except HTTPException:
-            return self.not_found(connection)
-        connection.handler, connection.handler_kwargs = endpoint, arguments
-        return None
 
     async def handler(self, connection: ServerConnection) -> None:
         """Run the handler that was found for a connection."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import http
-import inspect
 import logging
 import os
 import re
@@ -18,20 +16,16 @@ from typing import Any, Self
 
 from ws_auth import basic_auth
 from ws_protocol.connection import show_address
-from ws_protocol.exceptions import (
-    ConnectionClosed,
-    ConnectionClosedOK,
-    InvalidHandshake,
-    ProtocolError,
-)
+from ws_protocol.exceptions import ProtocolError
 from ws_protocol.extensions.base import ServerExtensionFactory
-from ws_protocol.extensions.permessage_deflate import enable_server_permessage_deflate
+from ws_protocol.extensions.permessage_deflate import choose_server_extensions
 from ws_protocol.frames import Close, CloseCode
 from ws_protocol.headers import validate_subprotocols
 from ws_protocol.http11 import SERVER, Request, Response
 from ws_protocol.limits import MAX_SIZE
 from ws_protocol.protocol import State
-from ws_protocol.server import ServerProtocol, customize_response, describe
+from ws_protocol.server import ServerProtocol
+from ws_protocol.serving import answer_request, await_hooks, log_handler_failure, log_opening
 from ws_protocol.tracebacks import forget_tracebacks
 from ws_protocol.typing import LoggerLike, Origin, StatusLike, Subprotocol
 
@@ -142,55 +136,20 @@ class ServerConnection(Connection):
 
         """
         await self._wait_for_handshake()
-        request = self.request
-        if request is None or self.protocol.state is not State.CONNECTING:
-            return
-        response = await self._hook(process_request, request)
-        if response is None:
-            if self.server.is_serving():
-                response = self.protocol.accept(request)
-            else:
-                response = closing_response(self.protocol)
-        response = customize_response(response, server_header)
-        new_response = await self._hook(process_response, request, response)
-        if new_response is not None:
-            response = new_response
-        # The client may be gone by now.
-        if self.protocol.state is not State.CONNECTING:
-            return
-        self.session.response = response
-        self.protocol.send_response(response)
+        await await_hooks(
+            answer_request(
+                self,
+                is_serving=self.server.is_serving,
+                process_request=process_request,
+                process_response=process_response,
+                server_header=server_header,
+            )
+        )
         now = self.loop.time()
         self.session.start_keepalive(now)
         self._set_timer()
         # There may be frames already, which arrived before the response was sent.
         self._process_received(self.session.process_events(now))
-
-    async def _hook(
-        self,
-        function: Callable[..., Awaitable[Response | None] | Response | None] | None,
-        *args: Request | Response,
-    ) -> Response | None:
-        """Call a function of the user's that may make or change the response.
-
-        Returns:
-            What it returns; a response with status 500 if it raises an exception.
-
-        """
-        if function is None:
-            return None
-        try:
-            response = function(self, *args)
-            if inspect.isawaitable(response):
-                response = await response
-            if response is not None and not isinstance(response, Response):
-                raise TypeError(
-                    f"expected a Response or None, got {type(response).__name__}; "
-                    "connection.respond(status, text) makes a response"
-                )
-        except Exception as exc:
-            return self.protocol.reject_error(exc)
-        return response
 
     def _refuse(self) -> None:
         """Refuse the connection, before its request is there, because the server closes."""
@@ -199,7 +158,7 @@ class ServerConnection(Connection):
             and self.protocol.state is State.CONNECTING
             and not self.protocol.close_expected()
         ):
-            self.session.response = closing_response(self.protocol)
+            self.session.response = self.protocol.reject_closing()
             self.protocol.send_response(self.session.response)
             self._process_received([])
 
@@ -207,11 +166,6 @@ class ServerConnection(Connection):
         """Take the transport of a new TCP connection."""
         super().connection_made(transport)
         self.server._connection_made(self)
-
-
-def closing_response(protocol: ServerProtocol) -> Response:
-    """Make the response for clients that connect while the server closes."""
-    return protocol.reject(http.HTTPStatus.SERVICE_UNAVAILABLE, "Server is shutting down.\n")
 
 
 class Server:
@@ -460,37 +414,22 @@ class Server:
         except TimeoutError:
             logger.info("opening handshake timed out")
             return False
-        if connection.state is State.OPEN:
-            logger.info("connection open")
+        if log_opening(connection):
             return True
-        response, failure = connection.response, connection.protocol.handshake_exc
-        if response is not None:
-            logger.info("connection rejected (%d %s)", response.status_code, response.reason_phrase)
-        elif connection.request is None and isinstance(failure, InvalidHandshake):
-            logger.info("opening handshake failed: %s", describe(failure))
-        else:
-            logger.info("connection closed during the opening handshake")
         await connection.wait_closed()
         return False
 
     async def _handle_connection(self, connection: ServerConnection) -> None:
         """Run the handler of a connection that is open, and close it."""
-        logger = connection.logger
         try:
             await self.handler(connection)
         except Exception as exc:
-            # Whatever happened to the connection, the handler couldn't help it. But it may have
-            # used another connection.
-            if isinstance(exc, ConnectionClosed) and connection.state is not State.OPEN:
-                if not isinstance(exc, ConnectionClosedOK):
-                    logger.info("connection lost: %s", exc)
-            else:
-                logger.error("connection handler failed", exc_info=True)
+            if log_handler_failure(connection, exc):
                 await connection.close(CloseCode.INTERNAL_ERROR)
         else:
             await connection.close()
         await connection.wait_closed()
-        logger.info("connection closed")
+        connection.logger.info("connection closed")
 
 
 def serve(
@@ -596,10 +535,7 @@ def serve(
     """
     if subprotocols is not None:
         validate_subprotocols(subprotocols)
-    if compression == "deflate":
-        extensions = enable_server_permessage_deflate(extensions)
-    elif compression is not None:
-        raise ValueError(f"unsupported compression: {compression}")
+    extensions = choose_server_extensions(extensions, compression)
     if create_connection is None:
         create_connection = ServerConnection
     unix = kwargs.pop("unix", False)

@@ -83,6 +83,23 @@ class BasicAuth:
         response.headers["WWW-Authenticate"] = self._challenge
         return response
 
+    def conclude(self, connection: _Connection, username: str, good: bool) -> Response | None:
+        """Let a user in, or don't.
+
+        Args:
+            connection: The connection. Its attribute ``username`` is set.
+            username: User name.
+            good: Whether the credentials are.
+
+        Returns:
+            :obj:`None`, or the response that asks for others.
+
+        """
+        if not good:
+            return self.challenge(connection, "Invalid credentials\n")
+        connection.username = username
+        return None
+
 
 def basic_auth(
     realm: str = "",
@@ -117,9 +134,6 @@ def basic_auth(
         good = policy.check(username, password)
         if inspect.isawaitable(good):
             good = await good
-        if not good:
-            return policy.challenge(connection, "Invalid credentials\n")
-        connection.username = username
-        return None
+        return policy.conclude(connection, username, good)
 
     return process_request

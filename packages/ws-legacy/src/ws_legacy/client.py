@@ -14,7 +14,7 @@ from ws_protocol.client import ClientProtocol, backoff, customize_request
 from ws_protocol.datastructures import Headers, HeadersLike
 from ws_protocol.exceptions import InvalidStatus, SecurityError
 from ws_protocol.extensions.base import ClientExtensionFactory, Extension
-from ws_protocol.extensions.permessage_deflate import enable_client_permessage_deflate
+from ws_protocol.extensions.permessage_deflate import choose_client_extensions
 from ws_protocol.headers import validate_subprotocols
 from ws_protocol.http11 import USER_AGENT
 from ws_protocol.limits import (
@@ -261,10 +261,7 @@ class Connect:
         create, close_timeout, self._legacy_recv, self._loop = rename_arguments(
             kwargs, create_protocol, close_timeout, WebSocketClientProtocol
         )
-        if compression == "deflate":
-            extensions = enable_client_permessage_deflate(extensions)
-        elif compression is not None:
-            raise ValueError(f"unsupported compression: {compression}")
+        extensions = choose_client_extensions(extensions, compression)
         if subprotocols is not None:
             validate_subprotocols(subprotocols)
         self.logger: LoggerLike = logger or logging.getLogger("websockets.client")

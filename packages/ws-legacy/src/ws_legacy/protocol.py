@@ -20,6 +20,7 @@ from collections.abc import (
 )
 from typing import Any, cast
 
+from ws_protocol.broadcast import broadcast as broadcast_message
 from ws_protocol.connection import check_fragment, check_iterable, encode_payload, iterate
 from ws_protocol.datastructures import Headers
 from ws_protocol.exceptions import (
@@ -31,6 +32,7 @@ from ws_protocol.extensions.base import Extension
 from ws_protocol.frames import Close, CloseCode
 from ws_protocol.limits import MAX_SIZE
 from ws_protocol.protocol import Protocol, Side, State
+from ws_protocol.shared import SharedMessage
 from ws_protocol.typing import Data, DataLike, LoggerLike, Subprotocol
 
 from ._deprecation import warn_caller
@@ -528,8 +530,12 @@ class WebSocketCommonProtocol(SessionProtocol):
             if not done.done():
                 done.set_result(None)
 
-    def _broadcast(self, message: DataLike, text: bool) -> None:
-        """Send an unfragmented message now, or not at all.
+    def send_shared(self, message: SharedMessage) -> None:
+        """Send a message without waiting for anything; nothing, if the connection isn't open. It is
+        what :func:`broadcast` does.
+
+        Args:
+            message: The message.
 
         Raises:
             ConcurrencyError: A fragmented message is being sent.
@@ -539,7 +545,7 @@ class WebSocketCommonProtocol(SessionProtocol):
             return
         if self._fragmented_send is not None:
             raise ConcurrencyError("sending a fragmented message")
-        self._session.send_message(message, text)
+        self._protocol.send_shared(message)
         self._write()
 
     # Closing and time
@@ -590,21 +596,4 @@ def broadcast(
     """
     if not isinstance(message, (str, bytes, bytearray, memoryview)):
         raise TypeError(f"data must be str or bytes-like, not {type(message).__name__}")
-    text = isinstance(message, str)
-    # Encoded once, not once for each connection.
-    data = message.encode() if isinstance(message, str) else message
-    exceptions: list[Exception] = []
-    for websocket in websockets:
-        try:
-            websocket._broadcast(data, text)
-        except Exception as exc:
-            if raise_exceptions:
-                exceptions.append(exc)
-            else:
-                websocket.logger.warning("skipped broadcast: %s", exc)
-    if exceptions:
-        try:
-            raise ExceptionGroup("skipped broadcast", exceptions)
-        finally:
-            # Their tracebacks refer to this frame, which would be a cycle.
-            del exceptions
+    broadcast_message(websockets, message, raise_exceptions=raise_exceptions)

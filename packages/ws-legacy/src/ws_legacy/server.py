@@ -19,7 +19,7 @@ from ws_protocol.exceptions import (
     InvalidProtocol,
 )
 from ws_protocol.extensions.base import Extension, ServerExtensionFactory
-from ws_protocol.extensions.permessage_deflate import enable_server_permessage_deflate
+from ws_protocol.extensions.permessage_deflate import choose_server_extensions
 from ws_protocol.frames import CloseCode
 from ws_protocol.headers import parse_subprotocol, validate_subprotocols
 from ws_protocol.http11 import SERVER, Response
@@ -574,10 +574,7 @@ class Serve:
         create, close_timeout, legacy_recv, self._loop = rename_arguments(
             kwargs, create_protocol, close_timeout, WebSocketServerProtocol
         )
-        if compression == "deflate":
-            extensions = enable_server_permessage_deflate(extensions)
-        elif compression is not None:
-            raise ValueError(f"unsupported compression: {compression}")
+        extensions = choose_server_extensions(extensions, compression)
         if subprotocols is not None:
             validate_subprotocols(subprotocols)
         self.ws_server: WebSocketServer = WebSocketServer(logger)

@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 from .http11 import Request, Response
 from .protocol import Protocol
 from .session import Session
+from .shared import SharedMessage
 from .state import State
 from .typing import LoggerLike, Subprotocol
 
@@ -119,6 +120,20 @@ class BaseConnection(Generic[Waiter]):
         """Seconds to wait for the connection to close, once it should; :obj:`None` to wait for
         ever."""
         return self.session.close_timeout
+
+    def send_shared(self, message: SharedMessage) -> None:
+        """Send a message without waiting for anything; nothing, if the connection isn't open.
+
+        A way of doing I/O overrides it. :func:`~ws_protocol.broadcast.broadcast` calls it.
+
+        Args:
+            message: The message.
+
+        Raises:
+            ConcurrencyError: A fragmented message is being sent.
+
+        """
+        raise NotImplementedError
 
     def log_as_connection(self) -> None:
         """Have what the protocol logs refer to this connection.

@@ -54,7 +54,8 @@ class Headers(MutableMapping[str, str]):
     def __init__(self, *args: HeadersLike, **kwargs: str) -> None:
         self._dict: dict[str, list[str]] = {}
         self._list: list[tuple[str, str]] = []
-        self.update(*args, **kwargs)
+        if args or kwargs:
+            self.update(*args, **kwargs)
 
     def __str__(self) -> str:
         return "".join(f"{key}: {value}\r\n" for key, value in self._list) + "\r\n"

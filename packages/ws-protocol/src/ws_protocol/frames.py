@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from .exceptions import ProtocolError
+from .kernel import build_frame
 from .limits import MAX_LOG_SIZE
-from .masking import apply_mask, new_mask
+from .masking import new_mask
 from .typing import BytesLike
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ __all__ = [
     "Opcode",
     "contiguous",
     "serialize_frame",
+    "serialize_unmasked",
 ]
 
 
@@ -122,18 +124,25 @@ def serialize_frame(head: int, payload: BytesLike, mask: bool) -> bytes:
         mask: Whether the frame is masked, as frames of clients are.
 
     """
-    size = len(payload)
-    mask_bit = 0x80 if mask else 0
-    if size < 126:
-        start = bytes((head, mask_bit | size))
-    elif size < 65536:
-        start = bytes((head, mask_bit | 126, size >> 8, size & 0xFF))
-    else:
-        start = bytes((head, mask_bit | 127)) + size.to_bytes(8, "big")
-    if not mask:
-        return start + payload
-    masking_key = new_mask()
-    return start + masking_key + apply_mask(payload, masking_key)
+    return build_frame(head, payload, new_mask() if mask else None)
+
+
+# It is also the size from which on the length has 8 bytes.
+_LARGE = 65536
+
+
+def serialize_unmasked(head: int, payload: BytesLike) -> tuple[bytes, ...]:
+    """Build a frame that isn't masked, in pieces: a large payload isn't copied to stand behind its
+    header.
+
+    Args:
+        head: The first byte: fin, rsv1, rsv2, rsv3 and opcode.
+        payload: Payload, contiguous.
+
+    """
+    if len(payload) < _LARGE or not isinstance(payload, bytes):
+        return (build_frame(head, payload, None),)
+    return bytes((head, 127)) + len(payload).to_bytes(8, "big"), payload
 
 
 @dataclasses.dataclass(slots=True)

@@ -65,12 +65,16 @@ def check_upgrade(headers: Headers) -> None:
         InvalidHeaderFormat: One of them can't be parsed.
 
     """
-    connection = ", ".join(headers.get_all("Connection"))
+    connections = headers.get_all("Connection")
+    upgrades = headers.get_all("Upgrade")
+    if connections == ["Upgrade"] and upgrades == ["websocket"]:
+        return  # as almost everybody writes it
+    connection = ", ".join(connections)
     options = parse_connection(connection) if connection else []
     # Whole options are compared: "notupgrade" doesn't ask for an upgrade.
     if not any(option.lower() == "upgrade" for option in options):
         raise InvalidUpgrade("Connection", connection if "Connection" in headers else None)
-    upgrade = ", ".join(headers.get_all("Upgrade"))
+    upgrade = ", ".join(upgrades)
     protocols = parse_upgrade(upgrade) if upgrade else []
     # Both sides have nothing else to offer, and a list would leave open what was agreed.
     if not (len(protocols) == 1 and protocols[0].lower() == "websocket"):

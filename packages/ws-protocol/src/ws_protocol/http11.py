@@ -54,6 +54,12 @@ _status_line = re.compile(rb"(HTTP/[0-9]\.[0-9]) ([1-9][0-9][0-9])(?: ([\t\x20-\
 _field_name = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _field_value = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 
+# Header lines that are valid, up to the empty line. One call for all of them is several times as
+# fast as one for each. The quantifiers are possessive: nothing is looked at twice.
+_header_lines = re.compile(
+    rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]++:[\t\x20-\x7e\x80-\xff]*+\r\n)++(?=\r\n)"
+)
+
 # RFC 9110, section 8.6; RFC 9112, section 7.1. int() would let more pass: signs, underscores,
 # digits of other scripts.
 _decimal = re.compile(r"[0-9]+")
@@ -213,6 +219,15 @@ class _LineReader:
             raise ValueError("line doesn't end with CRLF")
         return line[:-1]
 
+    def read_match(self, pattern: re.Pattern[bytes]) -> bytes:
+        """Take lines that match a pattern, ends included, if they aren't longer together than one
+        may be; nothing otherwise."""
+        match = pattern.match(self._buffer, self._pos, self._pos + MAX_LINE_LENGTH)
+        if match is None:
+            return b""
+        self._pos = self._scanned = match.end()
+        return bytes(match.group())
+
     def read(self, size: int) -> bytes:
         """Take up to so many bytes."""
         data = bytes(self._buffer[self._pos : self._pos + size])
@@ -245,15 +260,15 @@ class _HeadReader:
                 return False
             self._count(self._start_line)
             self._check_start_line()
+            # Most heads are there at once, short and valid.
+            self._read_valid_headers()
         while True:
             line = self._lines.read_line(HeaderLineTooLong)
             if line is None:
                 return False
             if not line:
                 return True
-            self._num_headers += 1
-            if self._num_headers > MAX_NUM_HEADERS:
-                raise TooManyHeaders(f"expected no more than {MAX_NUM_HEADERS} headers")
+            self._count_headers(1)
             self._count(line)
             # RFC 9112, section 5.1: no white space before the colon. Section 5.2: no line folding;
             # the white space at the start of a folded line isn't in a name.
@@ -264,6 +279,24 @@ class _HeadReader:
             if _field_value.fullmatch(value) is None:
                 raise ValueError(f"invalid HTTP header value: {show(line)}")
             self._headers.set_insecure(name.decode(), value.decode("iso-8859-1"))
+
+    def _read_valid_headers(self) -> None:
+        """Read all headers, if they are there, short and valid. If not, that is left to who reads
+        them one by one."""
+        block = self._lines.read_match(_header_lines)
+        if not block:
+            return
+        lines = block.decode("iso-8859-1").split("\r\n")[:-1]
+        self._count_headers(len(lines))
+        self._count(block[:-2])
+        for line in lines:
+            name, _, value = line.partition(":")
+            self._headers.set_insecure(name, value.strip("\t "))
+
+    def _count_headers(self, number: int) -> None:
+        self._num_headers += number
+        if self._num_headers > MAX_NUM_HEADERS:
+            raise TooManyHeaders(f"expected no more than {MAX_NUM_HEADERS} headers")
 
     def _count(self, line: bytes) -> None:
         # Start lines count, too: else interim responses without headers could go on forever.
@@ -498,6 +531,4 @@ class ResponseReader(_HeadReader):
                 return False
             if not line:
                 return True
-            self._num_headers += 1
-            if self._num_headers > MAX_NUM_HEADERS:
-                raise TooManyHeaders(f"expected no more than {MAX_NUM_HEADERS} headers")
+            self._count_headers(1)

@@ -5,31 +5,9 @@ from __future__ import annotations
 import collections
 import os
 
-from .typing import BytesLike
+from .kernel import apply_mask
 
 __all__ = ["apply_mask", "new_mask"]
-
-
-def apply_mask(data: BytesLike, mask: BytesLike) -> bytes:
-    """Mask or unmask a payload: XOR it with the masking key, over and over.
-
-    Args:
-        data: The payload.
-        mask: The masking key, 4 bytes.
-
-    Raises:
-        ValueError: The masking key hasn't 4 bytes.
-
-    """
-    if len(mask) != 4:
-        raise ValueError("mask must contain 4 bytes")
-    size = len(data)
-    # Integers of any size have a XOR that runs at the speed of memory. Loops over bytes, slices
-    # with a step of 4 and translate() were all slower.
-    repeated = (bytes(mask) * (size // 4 + 1))[:size]
-    return (int.from_bytes(data, "little") ^ int.from_bytes(repeated, "little")).to_bytes(
-        size, "little"
-    )
 
 
 # Masking keys must be unpredictable (RFC 6455, section 10.3), and so come from the operating

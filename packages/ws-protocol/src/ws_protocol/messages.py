@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import codecs
 import collections
+from collections.abc import Callable
 from typing import Literal, overload
 
 from .buffers import PieceBuffer
 from .exceptions import ConcurrencyError
 from .frames import Frame, Opcode
+from .kernel import are_messages, message_taker
 from .typing import Data
 
 __all__ = ["Assembler"]
@@ -19,8 +21,9 @@ _UTF8Decoder = codecs.getincrementaldecoder("utf-8")
 class Assembler:
     """Data frames in, whole messages or their fragments out, without I/O.
 
-    Put every data frame in, in order. Then take out messages with :meth:`get_message`, or the
-    fragments of one with :meth:`get_fragment`.
+    Put every data frame in, in order; one that is a whole message may be put in as that,
+    :class:`str` or :class:`bytes`, which is cheaper. Then take out messages with
+    :meth:`get_message`, or the fragments of one with :meth:`get_fragment`.
 
     A message is taken out when it is whole, or not at all: whoever waits for one may be interrupted
     while waiting, and nothing is lost. The fragments of a message that somebody waits for are
@@ -35,8 +38,10 @@ class Assembler:
         ValueError: ``low`` is negative, or greater than ``high``.
 
     Attributes:
-        frames: Frames that wait.
-        complete: How many last frames of messages are among them.
+        frames: Frames that wait, and messages that were put in as such, which count as one each.
+        take_message: Function that does what :meth:`get_message` does without arguments, for most
+            messages and at less cost. When it returns :obj:`None`, ask :meth:`get_message`. A
+            message that it returns leaves :attr:`paused` as it is.
         paused: Whether so many frames wait that no more should be read from the network.
         joining: Whether somebody waits for a whole message. Fragments that arrive are joined then,
             and don't count as waiting: else a message of more fragments than ``high`` could never
@@ -54,8 +59,13 @@ class Assembler:
                 raise ValueError(f"high must be at least low, got high={high} and low={low}")
         self.high = high
         self.low = low
-        self.frames: collections.deque[Frame] = collections.deque()
-        self.complete: int = 0
+        self.frames: collections.deque[Frame | Data] = collections.deque()
+        # Reading may have to continue when no more than low wait.
+        self.take_message: Callable[[], Data | None] = message_taker(
+            self.frames, -1 if low is None else low
+        )
+        # How many frames among them aren't the last ones of messages.
+        self._unfinished = 0
         self.paused: bool = False
         self.joining = False
         # The start of the first message, when its fragments are joined: payload and kind.
@@ -65,14 +75,29 @@ class Assembler:
         self._streaming = False
         self._decoder: codecs.IncrementalDecoder | None = None
 
-    def put(self, frame: Frame) -> None:
-        """Put a data frame in."""
+    @property
+    def complete(self) -> int:
+        """How many last frames of messages wait, or messages that were put in as such."""
+        return len(self.frames) - self._unfinished
+
+    def put(self, frame: Frame | Data) -> None:
+        """Put a data frame in, or a message."""
         self.frames.append(frame)
-        if frame.fin:
-            self.complete += 1
-        elif self.joining and not self.complete:
-            self._join()
+        if isinstance(frame, Frame) and not frame.fin:
+            self._unfinished += 1
+            if self.joining and not self.complete:
+                self._join()
+                return
+        if self.high is not None and len(self.frames) > self.high:
+            self.paused = True
+
+    def put_all(self, frames: list[Frame | Data]) -> None:
+        """Put data frames or messages in: the same as :meth:`put` for each, and faster."""
+        if not are_messages(frames):
+            for frame in frames:
+                self.put(frame)
             return
+        self.frames.extend(frames)
         if self.high is not None and len(self.frames) > self.high:
             self.paused = True
 
@@ -101,6 +126,14 @@ class Assembler:
             ConcurrencyError: Fragments of the message were taken out with :meth:`get_fragment`.
 
         """
+        frames = self.frames
+        first = frames[0] if frames else None
+        # What is left of a message that was taken out or joined in part is frames.
+        if first is not None and not isinstance(first, Frame):
+            frames.popleft()
+            if self.paused:
+                self._resume()
+            return first if decode is None else _convert(first, decode)
         if self._streaming:
             raise ConcurrencyError(
                 "cannot receive a message while the fragments of one are received; "
@@ -109,18 +142,16 @@ class Assembler:
         if not self.complete:
             self._join()
             return None
-        frames = self.frames
-        if self._joined is None and frames[0].fin:
-            frame = frames.popleft()
-            text = frame.opcode is Opcode.TEXT
-            data = bytes(frame.data)
+        if self._joined is None and first is not None and first.fin:
+            frames.popleft()
+            text = first.opcode is Opcode.TEXT
+            data = bytes(first.data)
         else:
             self._join()
             assert self._joined is not None
             text = self._text
             data = self._joined.take()
             self._joined = None
-        self.complete -= 1
         self._resume()
         if decode is None:
             decode = text
@@ -145,11 +176,14 @@ class Assembler:
             self._joined = None
         elif self.frames:
             frame = self.frames.popleft()
+            if not isinstance(frame, Frame):
+                self._resume()
+                return (frame if decode is None else _convert(frame, decode)), True
             if not self._streaming:
                 self._text = frame.opcode is Opcode.TEXT
             data, fin = bytes(frame.data), frame.fin
-            if fin:
-                self.complete -= 1
+            if not fin:
+                self._unfinished -= 1
             self._resume()
         else:
             return None
@@ -174,12 +208,16 @@ class Assembler:
         if self._joined is None:
             self._joined = PieceBuffer()
             if not self._streaming:
+                assert isinstance(frames[0], Frame)
                 self._text = frames[0].opcode is Opcode.TEXT
         fin = False
         while frames and not fin:
             frame = frames.popleft()
+            assert isinstance(frame, Frame)  # fragments are
             self._joined.append(frame.data)
             fin = frame.fin
+            if not fin:
+                self._unfinished -= 1
         self._resume()
 
     def _resume(self) -> None:
@@ -187,3 +225,9 @@ class Assembler:
             assert self.low is not None
             if len(self.frames) <= self.low:
                 self.paused = False
+
+
+def _convert(message: Data, decode: bool) -> Data:
+    if isinstance(message, str):
+        return message if decode else message.encode()
+    return message.decode() if decode else message

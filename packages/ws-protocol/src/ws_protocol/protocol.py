@@ -21,13 +21,27 @@ from .exceptions import (
     TooManyFragments,
 )
 from .extensions.base import Extension
-from .frames import OK_CLOSE_CODES, Close, CloseCode, Frame, Opcode, contiguous, serialize_frame
+from .extensions.permessage_deflate import find_deflate
+from .frames import (
+    CTRL_OPCODES,
+    DATA_OPCODES,
+    OK_CLOSE_CODES,
+    Close,
+    CloseCode,
+    Frame,
+    Opcode,
+    contiguous,
+    serialize_unmasked,
+)
 from .http11 import Request, Response
+from .kernel import build_frame, log_implementation
 from .limits import MAX_FRAGMENTS, MAX_SIZE, MAX_UNSENT_PONGS
+from .masking import new_mask
 from .reader import FrameReader
+from .shared import SharedMessage
 from .state import Side, State, Transition, next_state
 from .tracebacks import forget_tracebacks
-from .typing import BytesLike, LoggerLike, Origin, Subprotocol
+from .typing import BytesLike, Data, LoggerLike, Origin, Subprotocol
 
 __all__ = ["SEND_EOF", "Event", "Protocol", "Side", "State"]
 
@@ -72,6 +86,9 @@ class Protocol:
             first; :obj:`None` otherwise.
         sending_fragments: Whether a fragmented message was begun, and its last frame wasn't sent.
         eof_sent: Whether this side of the TCP connection was closed.
+        messages: Where data frames go, instead of :meth:`events_received`, for whoever has no use
+            for frames; :obj:`None` by default. Those that are whole messages may be there as such:
+            :class:`str` for text, :class:`bytes` for binary. Whoever sets it takes them out.
         congested: For the I/O layer to set while what it was given piles up, because the peer
             doesn't read. No more than one pong is made meanwhile, and it leaves afterwards: a peer
             that sends pings and reads nothing can't fill memory with answers.
@@ -91,6 +108,7 @@ class Protocol:
             logger = logging.getLogger(f"websockets.{side.name.lower()}")
         self.logger: LoggerLike = logger
         self.debug: bool = logger.isEnabledFor(logging.DEBUG)
+        log_implementation()
         self._id: uuid.UUID | None = None
         self._state = state
 
@@ -112,6 +130,7 @@ class Protocol:
         self.close_rcvd_then_sent: bool | None = None
         self.eof_sent: bool = False
         self.congested: bool = False
+        self.messages: list[Frame | Data] | None = None
 
         self._events: list[Event] = []
         self._writes: list[bytes] = []
@@ -223,7 +242,7 @@ class Protocol:
         if self._state is State.CONNECTING:
             self._receive_handshake(bytes(data))
         else:
-            self._receive_frames(bytes(data))
+            self._receive_frames(data if type(data) is bytes else bytes(data))
 
     def receive_eof(self) -> None:
         """Receive the end of the stream from the network: the peer closed its side of the TCP
@@ -282,17 +301,27 @@ class Protocol:
         control_frames = reader.control_frames
         failure: Exception | None = None
         try:
-            reader.feed(data, frames)
+            # Frames are logged, and so there must be some.
+            reader.feed(data, frames, None if self.debug else self.messages)
         except Exception as exc:
             failure = exc
-        if self.debug:
-            for frame in frames:
-                self.logger.debug("< %s", frame)
-        if reader.control_frames != control_frames:
-            failure = self._receive_control_frames(frames) or failure
-        self._events += frames
+        if frames:
+            if self.debug:
+                frames = self._log_received(frames)
+            if reader.control_frames != control_frames:
+                failure = self._receive_control_frames(frames) or failure
+            self._events += frames
         if failure is not None:
             self._fail_receiving(failure)
+
+    def _log_received(self, frames: list[Frame]) -> list[Frame]:
+        """Log frames; return those that aren't for :attr:`messages`."""
+        for frame in frames:
+            self.logger.debug("< %s", frame)
+        if self.messages is None:
+            return frames
+        self.messages += [frame for frame in frames if frame.opcode in DATA_OPCODES]
+        return [frame for frame in frames if frame.opcode in CTRL_OPCODES]
 
     def _receive_control_frames(self, frames: list[Frame]) -> Exception | None:
         """Answer pings and close frames; return what is wrong with a close frame, if anything."""
@@ -396,13 +425,42 @@ class Protocol:
         """
         self._send_message(Opcode.BINARY, data, fin)
 
+    def send_shared(self, message: SharedMessage) -> None:
+        """Send an unfragmented message that other connections send, too.
+
+        What they have in common is done once, for servers that have no other extension than
+        compression. Such a message is compressed on its own, even where context takeover was
+        agreed, and that context starts anew: many small messages, similar to each other, get
+        smaller with :meth:`send_text` or :meth:`send_binary`, which take a multiple of the time.
+
+        Args:
+            message: The message.
+
+        Raises:
+            InvalidState: The connection isn't open.
+            ProtocolError: A fragmented message is being sent.
+
+        """
+        self._check_sending()
+        deflate = find_deflate(self.extensions)
+        if self.side is Side.CLIENT or (self.extensions and deflate is None):
+            self._send_frame(message.opcode, message.payload)
+            return
+        if self.debug:
+            self.logger.debug("> %s", Frame(message.opcode, message.payload))
+        self._writes += message.serialize(deflate)
+
     def _send_message(self, opcode: Opcode, data: BytesLike, fin: bool) -> None:
+        self._check_sending()
+        self._send_frame(opcode, data, fin)
+        self.sending_fragments = not fin
+
+    def _check_sending(self) -> None:
+        """Check that a message may begin."""
         if self._state is not State.OPEN or self.eof_sent:
             raise self._cannot_send()
         if self.sending_fragments:
             raise ProtocolError("expected a continuation frame")
-        self._send_frame(opcode, data, fin)
-        self.sending_fragments = not fin
 
     def send_close(self, code: int | None = None, reason: str = "") -> None:
         """Send a close frame (RFC 6455, section 5.5.1).
@@ -512,6 +570,8 @@ class Protocol:
         ``close_notify`` (RFC 8446, section 6.1); if that isn't possible without closing the
         connection, close it.
 
+        The payload of a large frame may stand alone, after its header, which saves to copy it.
+
         If you call it only when all that it returned before has left, a peer that doesn't read
         can't fill memory with pongs.
         """
@@ -558,13 +618,24 @@ class Protocol:
         self._send_frame(Opcode.CLOSE, data)
 
     def _send_frame(self, opcode: Opcode, data: BytesLike, fin: bool = True) -> None:
-        data = contiguous(data)
+        head = opcode | 0x80 if fin else int(opcode)
+        if not isinstance(data, bytes):
+            data = contiguous(data)
         if self.debug or self.extensions:
-            frame = Frame(opcode, data, fin)
-            if self.debug:
-                self.logger.debug("> %s", frame)
-            mask = self.side is Side.CLIENT
-            self._writes.append(frame.serialize(mask=mask, extensions=self.extensions))
+            head, data = self._encode_frame(opcode, head, data)
+        if self.side is Side.CLIENT:
+            self._writes.append(build_frame(head, data, new_mask()))
         else:
-            head = opcode | 0x80 if fin else opcode
-            self._writes.append(serialize_frame(head, data, self.side is Side.CLIENT))
+            self._writes += serialize_unmasked(head, data)
+
+    def _encode_frame(self, opcode: Opcode, head: int, data: BytesLike) -> tuple[int, BytesLike]:
+        """Log a frame, and let the extensions encode it; return its first byte and its payload."""
+        if self.debug:
+            self.logger.debug("> %s", Frame(opcode, data, head > 127))
+        deflate = find_deflate(self.extensions)
+        if deflate is not None:
+            return deflate.encode_payload(head, data)
+        frame = Frame(opcode, data, head > 127)
+        for extension in self.extensions:
+            frame = extension.encode(frame)
+        return frame.head, contiguous(frame.data)

@@ -6,6 +6,8 @@ RFC 6455, section 4.1; RFC 9110, section 9.3.6.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
 from .datastructures import Headers
 from .exceptions import (
@@ -19,7 +21,14 @@ from .headers import build_authorization_basic, build_host
 from .http11 import USER_AGENT, Request, ResponseReader
 from .uri import WebSocketURI, encode_host, split_url, split_user_info
 
-__all__ = ["ConnectTunnel", "Proxy", "get_proxy", "parse_proxy", "prepare_connect_request"]
+__all__ = [
+    "ConnectTunnel",
+    "Proxy",
+    "choose_proxy",
+    "get_proxy",
+    "parse_proxy",
+    "prepare_connect_request",
+]
 
 _DEFAULT_PORTS = {
     "http": 80,
@@ -52,6 +61,16 @@ class Proxy:
     port: int
     username: str | None = None
     password: str | None = dataclasses.field(default=None, repr=False)
+
+    @property
+    def is_socks(self) -> bool:
+        """Whether it is a SOCKS proxy, rather than an HTTP proxy."""
+        return self.scheme.startswith("socks")
+
+    @property
+    def resolves_names(self) -> bool:
+        """Whether the proxy is told the name of the server, not its address."""
+        return self.scheme not in ("socks5", "socks4")
 
     @property
     def user_info(self) -> tuple[str, str] | None:
@@ -125,6 +144,38 @@ def get_proxy(uri: WebSocketURI) -> str | None:
             proxy = "socks5h://" + proxy.removeprefix("http://")
         return proxy
     return None
+
+
+def choose_proxy(
+    ws_uri: WebSocketURI, proxy: str | bool | None, arguments: Mapping[str, Any]
+) -> Proxy | None:
+    """Choose the proxy for a connection.
+
+    Args:
+        ws_uri: URI to connect to.
+        proxy: URL of a proxy; :obj:`True` for the one that the environment configures, if any;
+            :obj:`None` or :obj:`False` for none.
+        arguments: Arguments for the connection to the proxy, such as ``ssl``.
+
+    Returns:
+        :obj:`None` for a direct connection.
+
+    Raises:
+        InvalidProxy: The URL isn't valid.
+        ValueError: The arguments don't go with the proxy.
+
+    """
+    if proxy is True:
+        proxy = get_proxy(ws_uri)
+    if not proxy:
+        return None
+    parsed = parse_proxy(proxy)
+    if parsed.is_socks and arguments:
+        names = ", ".join(f"proxy_{name}" for name in arguments)
+        raise ValueError(f"{names} can't be used with a SOCKS proxy")
+    if parsed.scheme == "http" and arguments.get("ssl") is not None:
+        raise ValueError("proxy_ssl argument is incompatible with an http:// proxy")
+    return parsed
 
 
 def prepare_connect_request(

@@ -4,6 +4,10 @@ This is the code that runs for every chunk of bytes and for every frame. It take
 call, and does for each frame in it all that depends on nothing but frames: the header, masking,
 extensions, the order of fragments, UTF-8, and the limits. What frames mean for the connection is
 the business of :mod:`ws_protocol.protocol`.
+
+Most frames are whole messages, small and without an extension. Those are read by
+:func:`ws_protocol.kernel.read_messages`, as many as there are in a row; all others, and those that
+aren't valid, one by one here.
 """
 
 from __future__ import annotations
@@ -14,9 +18,10 @@ from typing import TYPE_CHECKING
 
 from .buffers import PieceBuffer
 from .exceptions import PayloadTooBig, ProtocolError, TooManyFragments
+from .extensions.permessage_deflate import PerMessageDeflate, find_deflate
 from .frames import Frame, Opcode
-from .masking import apply_mask
-from .typing import BytesLike
+from .kernel import apply_mask, read_messages
+from .typing import BytesLike, Data
 
 if TYPE_CHECKING:
     from .extensions.base import Extension
@@ -26,6 +31,7 @@ __all__ = ["FrameReader"]
 _FIN = 0x80
 _RESERVED = 0x70
 _OPCODE = 0x0F
+_RSV1 = 0x40
 _CONTROL = 0x08
 _CONT, _TEXT, _BINARY, _CLOSE = (int(op) for op in list(Opcode)[:4])
 
@@ -33,6 +39,10 @@ _CONT, _TEXT, _BINARY, _CLOSE = (int(op) for op in list(Opcode)[:4])
 _OPCODES: list[Opcode | None] = [None] * 16
 for _opcode in Opcode:
     _OPCODES[_opcode] = _opcode
+
+# Messages up to this size, in bytes, are read many in a call, and text is decoded at once. A larger
+# text waits in the bytes in which it came: strings may need four times as many.
+_SMALL = 65536
 
 _UTF8Decoder = codecs.getincrementaldecoder("utf-8")
 
@@ -56,6 +66,7 @@ class FrameReader:
     __slots__ = (
         "_checking",
         "_decoder",
+        "_deflate",
         "_fragments",
         "_head",
         "_header",
@@ -64,6 +75,7 @@ class FrameReader:
         "_message_size",
         "_missing",
         "_payload",
+        "_small",
         "closed",
         "control_frames",
         "extensions",
@@ -90,6 +102,15 @@ class FrameReader:
         self.closed: bool = False
         self.control_frames: int = 0
 
+        # Compression as the only extension is spared the objects that others need.
+        self._deflate = find_deflate(extensions)
+
+        # Largest message that may be read without a look at anything but its frame.
+        self._small = 0
+        if self._deflate is not None or not extensions:
+            limits = (max_message_size, max_fragment_size, _SMALL)
+            self._small = min(limit for limit in limits if limit is not None)
+
         # The start of a frame whose header hasn't arrived whole.
         self._header = b""
 
@@ -110,13 +131,18 @@ class FrameReader:
         # There is one once a text message has more than ASCII and more than one piece.
         self._decoder: codecs.IncrementalDecoder | None = None
 
-    def feed(self, data: bytes, frames: list[Frame]) -> None:
+    def feed(
+        self, data: bytes, frames: list[Frame], messages: list[Frame | Data] | None = None
+    ) -> None:
         """Read a chunk.
 
         Args:
             data: The chunk, in any size.
             frames: Where the frames that it completes are added. When an exception is raised, those
                 before the mistake are there.
+            messages: Where data frames are added instead, for whoever has no use for frames.
+                Those that are whole messages may be there as such: :class:`str` for text,
+                :class:`bytes` for binary.
 
         Raises:
             ProtocolError: A frame breaks the protocol; close code 1002.
@@ -133,7 +159,7 @@ class FrameReader:
             return
         pos = 0
         if self._payload is not None:
-            pos = self._continue_payload(data, frames)
+            pos = self._continue_payload(data, frames, messages)
             if self.closed:
                 return
         elif self._header:
@@ -141,7 +167,11 @@ class FrameReader:
             self._header = b""
         end = len(data)
         masked = self.masked
-        while end - pos >= 2:
+        while True:
+            if self._message == _CONT and self._small:
+                pos = self._read_messages(data, pos, frames, messages)
+            if end - pos < 2:
+                break
             head = data[pos]
             length = data[pos + 1]
             if masked is not (length > 127):
@@ -171,17 +201,55 @@ class FrameReader:
                 start = stop
             stop = start + length
             if stop > end:
-                self._begin_payload(head, mask if masked else b"", data[start:], stop - end)
+                self._begin_payload(head, mask if masked else b"", length)
+                if start < end:
+                    self._add_payload(data, start, end)
                 return
             payload = data[start:stop]
             if masked and payload:
                 payload = apply_mask(payload, mask)
-            self._complete(head, payload, frames)
+            self._complete(head, payload, frames, messages)
             if self.closed:
                 return
             pos = stop
         if pos < end:
             self._header = data[pos:]
+
+    def _read_messages(
+        self, data: bytes, pos: int, frames: list[Frame], messages: list[Frame | Data] | None
+    ) -> int:
+        """Read the next frames of a chunk, as long as they are whole messages, small, and without
+        an extension other than compression.
+
+        Returns:
+            Position after them in the chunk.
+
+        """
+        decode = None if self._deflate is None else self._decode_message
+        if messages is not None:
+            return read_messages(data, pos, self.masked, self._small, decode, messages)
+        whole: list[Frame | Data] = []
+        try:
+            return read_messages(data, pos, self.masked, self._small, decode, whole)
+        finally:
+            for message in whole:
+                if isinstance(message, str):
+                    frames.append(Frame(Opcode.TEXT, message.encode()))
+                elif isinstance(message, bytes):
+                    frames.append(Frame(Opcode.BINARY, message))
+                else:
+                    frames.append(message)
+
+    def _decode_message(self, head: int, payload: bytes) -> Frame | Data:
+        """Inflate a whole message."""
+        assert self._deflate is not None
+        data = self._deflate.inflate(payload, True, self._get_limit()[0])
+        if head & _OPCODE == _BINARY:
+            return data
+        if len(data) <= _SMALL:
+            return data.decode()
+        self._check_text(data, final=True)
+        return Frame(Opcode.TEXT, data)
 
     def describe_missing(self) -> str | None:
         """Say what the peer was in the middle of, for the error when no more bytes come.
@@ -241,32 +309,40 @@ class FrameReader:
                 raise PayloadTooBig(size, limit)
             raise PayloadTooBig(size, limit - self._message_size, self._message_size)
 
-    def _begin_payload(self, head: int, mask: bytes, data: bytes, missing: int) -> None:
+    def _begin_payload(self, head: int, mask: bytes, size: int) -> None:
         """Start to collect the payload of a frame that isn't whole."""
         self._head = head
         self._mask = mask
-        self._missing = missing + len(data)
+        self._missing = size
         self._payload = PieceBuffer()
         # What an extension encoded isn't text until the frame is whole and decoded.
         message = head & _OPCODE or self._message
         self._checking = message == _TEXT and not self.extensions
-        if data:
-            self._add_payload(data)
 
-    def _add_payload(self, data: bytes) -> None:
-        """Unmask and keep a piece of the payload."""
+    def _add_payload(self, data: bytes, start: int, stop: int) -> None:
+        """Unmask and keep a piece of the payload: a part of a chunk."""
         assert self._payload is not None
-        size = len(data)
+        size = stop - start
         self._missing -= size
+        piece: bytes | memoryview
+        if size == len(data):
+            piece = data
+        elif size > len(data) // 2 and (self.masked or not self._checking):
+            # A view spares to copy it, and the memory that it holds is used.
+            piece = memoryview(data)[start:stop]
+        else:
+            piece = data[start:stop]
         if self.masked:
-            data = apply_mask(data, self._mask)
+            piece = apply_mask(piece, self._mask)
             turn = size & 3
             self._mask = self._mask[turn:] + self._mask[:turn]
         if self._checking:
-            self._check_text(data, final=False)
-        self._payload.append(data)
+            self._check_text(piece, final=False)
+        self._payload.append(piece)
 
-    def _continue_payload(self, data: bytes, frames: list[Frame]) -> int:
+    def _continue_payload(
+        self, data: bytes, frames: list[Frame], messages: list[Frame | Data] | None
+    ) -> int:
         """Take from a chunk what belongs to the frame that isn't whole.
 
         Returns:
@@ -274,17 +350,22 @@ class FrameReader:
 
         """
         assert self._payload is not None
-        stop = self._missing
-        self._add_payload(data if len(data) <= stop else data[:stop])
+        stop = min(self._missing, len(data))
+        self._add_payload(data, 0, stop)
         if self._missing:
-            return len(data)
+            return stop
         payload = self._payload.take()
         self._payload = None
-        self._complete(self._head, payload, frames, checked=self._checking)
+        self._complete(self._head, payload, frames, messages, checked=self._checking)
         return stop
 
     def _complete(
-        self, head: int, payload: bytes, frames: list[Frame], checked: bool = False
+        self,
+        head: int,
+        payload: bytes,
+        frames: list[Frame],
+        messages: list[Frame | Data] | None,
+        checked: bool = False,
     ) -> None:
         """Finish a frame whose payload is whole.
 
@@ -296,28 +377,59 @@ class FrameReader:
         opcode = _OPCODES[code]
         assert opcode is not None  # _check_head() saw to it
         fin = head > 127
-        if self.extensions:
+        frame: Frame | None = None
+        data: BytesLike = payload
+        if self._deflate is not None:
+            data = self._inflate(self._deflate, head, payload)
+        elif self.extensions:
             frame = self._decode(Frame(opcode, payload, fin, *_reserved_bits(head)))
             data = frame.data
-        else:
-            frame = Frame(opcode, payload, fin)
-            data = payload
         if code & _CONTROL:
             self.control_frames += 1
             self.closed = code == _CLOSE
+            frames.append(frame or Frame(opcode, data, fin))
+            return
+        message = code or self._message
+        if messages is not None and code and fin and len(data) <= _SMALL:
+            if message == _BINARY:
+                messages.append(bytes(data))
+                return
+            if checked:
+                self._check_text(b"", final=True)
+            messages.append(bytes(data).decode())
+            return
+        if message == _TEXT:
+            self._check_text(b"" if checked else data, final=fin)
+        if fin:
+            self._message = _CONT
+            self._message_size = 0
+            self._fragments = 0
         else:
-            message = code or self._message
-            if message == _TEXT:
-                self._check_text(b"" if checked else data, final=fin)
-            if fin:
-                self._message = _CONT
-                self._message_size = 0
-                self._fragments = 0
-            else:
-                self._message = message
-                self._message_size += len(data)
-                self._fragments += 1
-        frames.append(frame)
+            self._message = message
+            self._message_size += len(data)
+            self._fragments += 1
+        (frames if messages is None else messages).append(frame or Frame(opcode, data, fin))
+
+    def _get_limit(self) -> tuple[int | None, int | None]:
+        """Return the limit on the next data frame, and the size of those of its message before it,
+        if it is them who make it."""
+        limit = self.max_fragment_size
+        if self.max_message_size is not None:
+            room = self.max_message_size - self._message_size
+            if limit is None or room < limit:
+                return room, None if self._message == _CONT else self._message_size
+        return limit, None
+
+    def _inflate(self, deflate: PerMessageDeflate, head: int, payload: bytes) -> bytes:
+        """Do what :meth:`_decode` does where compression is the only extension."""
+        if head & (_RESERVED & ~_RSV1):
+            raise ProtocolError("reserved bits must be 0")
+        limit, current_size = self._get_limit()
+        try:
+            return deflate.decode_payload(head, payload, limit)
+        except PayloadTooBig as exc:
+            exc.set_current_size(current_size)
+            raise
 
     def _decode(self, frame: Frame) -> Frame:
         """Let the extensions decode a frame."""
@@ -325,14 +437,7 @@ class FrameReader:
             for extension in reversed(self.extensions):
                 frame = extension.decode(frame)
         else:
-            limit = self.max_fragment_size
-            current_size = None
-            if self.max_message_size is not None:
-                room = self.max_message_size - self._message_size
-                if limit is None or room < limit:
-                    limit = room
-                    if self._message != _CONT:
-                        current_size = self._message_size
+            limit, current_size = self._get_limit()
             for extension in reversed(self.extensions):
                 try:
                     frame = extension.decode(frame, max_size=limit)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -15,6 +16,7 @@ from .limits import (
     MIN_CONNECTION_LIFE,
 )
 from .session import Session
+from .typing import LoggerLike
 
 __all__ = ["Reconnection", "backoff", "process_exception"]
 
@@ -91,6 +93,8 @@ class Reconnection:
             try again, or an exception to raise.
         reconnect_delays: Returns an iterator over delays, in seconds. When that ends, there is no
             other attempt.
+        logger: Logger, which is told of delays; ``logging.getLogger("websockets.client")`` by
+            default.
 
     """
 
@@ -98,7 +102,9 @@ class Reconnection:
         self,
         process_exception: Callable[[Exception], Exception | None] = process_exception,
         reconnect_delays: Callable[[], Iterator[float]] = backoff,
+        logger: LoggerLike | None = None,
     ) -> None:
+        self._logger: LoggerLike = logger or logging.getLogger("websockets.client")
         self._process_exception = process_exception
         self._reconnect_delays = reconnect_delays
         self._delays: Iterator[float] | None = None
@@ -123,6 +129,12 @@ class Reconnection:
             delay = self._next_delay()
             if delay is None:
                 raise exc
+            self._logger.info(
+                "connect failed; reconnecting in %.1f seconds: %s",
+                delay,
+                f"{type(exc).__name__}: {exc}",
+            )
+            self._logger.debug("connect failed", exc_info=exc)
             return delay
         finally:
             # The traceback refers to it, which would be a cycle.
@@ -144,6 +156,7 @@ class Reconnection:
             delay = self._next_delay()
             if delay is None:
                 raise session.closed_exception()
+            self._logger.info("connection ended at once; reconnecting in %.1f seconds", delay)
             return delay
         self._delays = None
         return 0

@@ -8,9 +8,10 @@ from typing import Any
 
 from .datastructures import Headers, HeadersLike
 from .exceptions import InvalidStatus, SecurityError
+from .limits import MAX_REDIRECTS
 from .uri import WebSocketURI, parse_uri, split_url
 
-__all__ = ["Redirect", "follow_redirect"]
+__all__ = ["Destination", "Redirect", "follow_redirect"]
 
 _REDIRECTS = frozenset({300, 301, 302, 303, 307, 308})
 
@@ -57,7 +58,7 @@ class Redirect:
 
         Args:
             kwargs: The arguments: ``sock`` and ``unix`` say that the socket is another than the URI
-                leads to; ``host``, ``port`` and ``server_hostname`` override the URI.
+                leads to; ``address``, ``host``, ``port`` and ``server_hostname`` override the URI.
 
         Raises:
             ValueError: They lead to the server that redirected, and nowhere else.
@@ -74,7 +75,7 @@ class Redirect:
         return {
             name: value
             for name, value in kwargs.items()
-            if name not in ("host", "port", "server_hostname")
+            if name not in ("address", "host", "port", "server_hostname")
         }
 
 
@@ -117,3 +118,56 @@ def follow_redirect(uri: str, ws_uri: WebSocketURI, exc: BaseException) -> Redir
             new_ws_uri, username=ws_uri.username, password=ws_uri.password
         )
     return Redirect(new_uri, new_ws_uri, same_origin)
+
+
+class Destination:
+    """Where a client connects to, and with what, one redirect after another.
+
+    Args:
+        uri: URI to connect to.
+        headers: Headers that the user added to the request.
+        arguments: Arguments for opening a TCP connection.
+
+    Raises:
+        InvalidURI: The URI isn't valid.
+
+    Attributes:
+        uri: URI to connect to now.
+        ws_uri: The same, parsed.
+        headers: Headers to add to the request now.
+        arguments: Arguments for opening a TCP connection now.
+
+    """
+
+    def __init__(self, uri: str, headers: HeadersLike | None, arguments: dict[str, Any]) -> None:
+        self.uri: str = uri
+        self.ws_uri: WebSocketURI = parse_uri(uri)
+        self.headers: HeadersLike | None = headers
+        self.arguments: dict[str, Any] = arguments
+        self._redirects = 0
+
+    def follow(self, exc: BaseException) -> bool:
+        """Go where a redirect leads, after the opening handshake failed.
+
+        Args:
+            exc: Why it failed.
+
+        Returns:
+            Whether that was because of a redirect.
+
+        Raises:
+            InvalidURI: The redirect leads to something else than WebSocket.
+            SecurityError: The redirect leads from TLS to no TLS, or it is one too many.
+            ValueError: An argument leads to the server that redirected, and nowhere else.
+
+        """
+        redirect = follow_redirect(self.uri, self.ws_uri, exc)
+        if redirect is None:
+            return False
+        self.headers = redirect.allowed_headers(self.headers)
+        self.arguments = redirect.allowed_arguments(self.arguments)
+        self.uri, self.ws_uri = redirect.uri, redirect.ws_uri
+        self._redirects += 1
+        if self._redirects > MAX_REDIRECTS:
+            raise SecurityError(f"more than {MAX_REDIRECTS} redirects")
+        return True

@@ -303,6 +303,11 @@ class ServerProtocol(Protocol):
         headers["Content-Type"] = "text/plain; charset=utf-8"
         return Response(status.value, status.phrase, headers, body)
 
+    def reject_closing(self) -> Response:
+        """Make the response for clients that connect while the server closes: status 503 (service
+        unavailable)."""
+        return self.reject(http.HTTPStatus.SERVICE_UNAVAILABLE, "Server is shutting down.\n")
+
     def send_response(self, response: Response) -> None:
         """Send the response of the opening handshake.
 

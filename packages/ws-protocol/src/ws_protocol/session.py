@@ -21,14 +21,14 @@ from collections.abc import Sequence
 from typing import Generic, TypeVar
 
 from .exceptions import ConnectionClosed
-from .frames import DATA_OPCODES, CloseCode, Frame, Opcode
+from .frames import CloseCode, Frame, Opcode
 from .http11 import Request, Response
 from .keepalive import Action, Keepalive, PendingPings
 from .limits import MAX_KEEPALIVE_PINGS
 from .messages import Assembler
 from .protocol import Protocol
 from .state import Side, State
-from .typing import BytesLike, DataLike
+from .typing import BytesLike, Data, DataLike
 
 __all__ = ["Session", "parse_watermarks"]
 
@@ -78,6 +78,9 @@ class Session(Generic[Waiter]):
         max_queue: int | tuple[int | None, int | None] | None = 16,
     ) -> None:
         self.protocol: Protocol = protocol
+        # What waits to be put into it, until the protocol has received a chunk.
+        self._received: list[Frame | Data] = []
+        protocol.messages = self._received
         self.messages: Assembler = Assembler(*parse_watermarks(max_queue))
         self.request: Request | None = None
         self.response: Response | None = None
@@ -178,26 +181,33 @@ class Session(Generic[Waiter]):
             Who waited for pongs that are among it, and how many seconds.
 
         """
-        messages = self.messages
+        if self._received:
+            self._put_received()
         answered: list[tuple[Waiter, float]] = []
         for event in self.protocol.events_received():
-            if isinstance(event, Frame):
-                if event.opcode in DATA_OPCODES:
-                    self._receiving = True
-                    if not self._dropping:
-                        self._dropping = messages.paused and self._closed_first()
-                    if not self._dropping:
-                        messages.put(event)
-                elif event.opcode is Opcode.PONG:
-                    for waiter, latency in self._pings.acknowledge(bytes(event.data), now):
-                        self.latency = latency
-                        if waiter is not None:
-                            answered.append((waiter, latency))
-            elif isinstance(event, Request):
+            if isinstance(event, Request):
                 self.request = event
-            else:
+            elif isinstance(event, Response):
                 self.response = event
+            elif event.opcode is Opcode.PONG:
+                for waiter, latency in self._pings.acknowledge(bytes(event.data), now):
+                    self.latency = latency
+                    if waiter is not None:
+                        answered.append((waiter, latency))
         return answered
+
+    def _put_received(self) -> None:
+        """Put received messages where they wait, or drop them."""
+        self._receiving = True
+        messages = self.messages
+        if self.protocol.close_sent is None:
+            messages.put_all(self._received)
+        else:
+            for frame in self._received:
+                self._dropping = self._dropping or (messages.paused and self._closed_first())
+                if not self._dropping:
+                    messages.put(frame)
+        self._received.clear()
 
     def wants_data(self, now: float) -> bool:
         """Tell whether to read from the network.

@@ -14,19 +14,28 @@ from ..exceptions import (
     PayloadTooBig,
     ProtocolError,
 )
-from ..frames import CTRL_OPCODES, Frame, Opcode
-from ..typing import ExtensionName, ExtensionParameter
+from ..frames import Frame, Opcode
+from ..typing import BytesLike, ExtensionName, ExtensionParameter
 from .base import ClientExtensionFactory, Extension, ServerExtensionFactory
 
 __all__ = [
     "ClientPerMessageDeflateFactory",
     "PerMessageDeflate",
     "ServerPerMessageDeflateFactory",
+    "choose_client_extensions",
+    "choose_server_extensions",
     "enable_client_permessage_deflate",
     "enable_server_permessage_deflate",
 ]
 
 NAME = ExtensionName("permessage-deflate")
+
+# The bit in the first byte of a frame that says that a message is compressed (RFC 7692, section 6).
+_RSV1 = 0x40
+
+# Opcodes of the first frames of messages, and of the others. Members of Opcode are slow to compare.
+_CONT = int(Opcode.CONT)
+_FIRST = (int(Opcode.TEXT), int(Opcode.BINARY))
 
 # An empty uncompressed block: what Z_SYNC_FLUSH puts at the end. RFC 7692, section 7.2.1: senders
 # take it off the last frame of a message, receivers put it back.
@@ -105,20 +114,57 @@ class PerMessageDeflate(Extension):
             ProtocolError: It isn't valid.
 
         """
-        # RFC 7692, section 6.1: control frames are never compressed, and the bit is on the first
-        # frame of a message.
-        if frame.opcode in CTRL_OPCODES:
-            return frame
-        if frame.opcode is Opcode.CONT:
-            if frame.rsv1 or not self._decoding:
-                return frame  # rsv1 remains set, which is the error
-        elif not frame.rsv1:
-            return frame
-        data = self._inflate(bytes(frame.data), frame.fin, max_size)
-        self._decoding = not frame.fin
+        head = frame.head
+        if not self._is_compressed(head):
+            return frame  # if rsv1 is set, it remains so, which is the error
+        data = self.inflate(bytes(frame.data), frame.fin, max_size)
         return Frame(frame.opcode, data, frame.fin, False, frame.rsv2, frame.rsv3)
 
-    def _inflate(self, data: bytes, fin: bool, max_size: int | None) -> bytes:
+    def decode_payload(self, head: int, payload: bytes, max_size: int | None) -> bytes:
+        """Inflate the payload of a frame, but not past the limit.
+
+        It is :meth:`decode` for whoever has no :class:`~ws_protocol.frames.Frame`.
+
+        Args:
+            head: The first byte of the frame.
+            payload: Its payload.
+            max_size: How many bytes it may inflate to; :obj:`None` if there is no limit.
+
+        Returns:
+            The payload; the same if it isn't compressed.
+
+        Raises:
+            PayloadTooBig: It would inflate to more.
+            ProtocolError: It isn't valid, or a reserved bit is set where it mustn't be.
+
+        """
+        if self._is_compressed(head):
+            return self.inflate(payload, head > 127, max_size)
+        if head & _RSV1:
+            raise ProtocolError("reserved bits must be 0")
+        return payload
+
+    def _is_compressed(self, head: int) -> bool:
+        # RFC 7692, section 6.1: control frames are never compressed, and the bit is on the first
+        # frame of a message.
+        opcode = head & 0x0F
+        if opcode == _CONT:
+            return self._decoding and not head & _RSV1
+        return opcode in _FIRST and head & _RSV1 != 0
+
+    def inflate(self, data: bytes, fin: bool, max_size: int | None) -> bytes:
+        """Inflate the payload of a compressed frame, but not past the limit.
+
+        Args:
+            data: The payload.
+            fin: Whether the frame is the last one of a message.
+            max_size: How many bytes it may inflate to; :obj:`None` if there is no limit.
+
+        Raises:
+            PayloadTooBig: It would inflate to more.
+            ProtocolError: It isn't valid.
+
+        """
         decompressor = self._decompressor
         if decompressor is None:
             decompressor = self._new_decompressor()
@@ -143,6 +189,7 @@ class PerMessageDeflate(Extension):
             raise ProtocolError("decompression failed") from exc
         if max_size is not None and len(inflated) > max_size:
             raise PayloadTooBig(None, max_size)
+        self._decoding = not fin
         self._decompressor = None if fin and self.remote_no_context_takeover else decompressor
         return inflated
 
@@ -156,25 +203,78 @@ class PerMessageDeflate(Extension):
             frame: The frame.
 
         """
-        if frame.opcode in CTRL_OPCODES:
+        head = frame.head
+        if not self._compresses(head):
             return frame
-        first = frame.opcode is not Opcode.CONT
-        if not first and not self._encoding:
-            return frame
-        if self._compressor is None:
-            self._compressor = zlib.compressobj(
-                wbits=-self.local_max_window_bits, **self.compress_settings
-            )
-        data = self._compressor.compress(frame.data)
-        data += self._compressor.flush(zlib.Z_SYNC_FLUSH)
-        if frame.fin:
+        head, data = self.encode_payload(head, frame.data)
+        return Frame(frame.opcode, data, frame.fin, bool(head & _RSV1), frame.rsv2, frame.rsv3)
+
+    def encode_payload(self, head: int, payload: BytesLike) -> tuple[int, BytesLike]:
+        """Deflate the payload of a frame.
+
+        It is :meth:`encode` for whoever has no :class:`~ws_protocol.frames.Frame`.
+
+        Args:
+            head: The first byte of the frame.
+            payload: Its payload.
+
+        Returns:
+            The first byte, and the payload; the same if the frame isn't compressed.
+
+        """
+        if not self._compresses(head):
+            return head, payload
+        compressor = self._compressor
+        if compressor is None:
+            compressor = self._compressor = self._new_compressor()
+        data = compressor.compress(payload) + compressor.flush(zlib.Z_SYNC_FLUSH)
+        self._encoding = head < 128
+        if head > 127:
             # zlib has nothing to flush when there is nothing new. RFC 7692, section 7.2.3.6: an
             # empty fragment is one byte, the start of an empty block.
             data = data[:-4] if data.endswith(_EMPTY_BLOCK) else data + b"\x00"
             if self.local_no_context_takeover:
                 self._compressor = None
-        self._encoding = not frame.fin
-        return Frame(frame.opcode, data, frame.fin, first or frame.rsv1, frame.rsv2, frame.rsv3)
+        return head | _RSV1 if head & 0x0F in _FIRST else head, data
+
+    def forget_context(self) -> None:
+        """Make what is deflated from now on refer to nothing that was sent before.
+
+        A sender may do so whatever was negotiated: to use its context is its right and no duty
+        (RFC 7692, section 7.1.1). It must, when it sent a message that this didn't deflate.
+        """
+        self._compressor = None
+
+    def deflates_like(self, other: PerMessageDeflate) -> bool:
+        """Tell whether another one, without context, makes the same of a message."""
+        return self is other or (
+            self.local_max_window_bits == other.local_max_window_bits
+            and self.compress_settings == other.compress_settings
+        )
+
+    def _compresses(self, head: int) -> bool:
+        opcode = head & 0x0F
+        return opcode in _FIRST or (opcode == _CONT and self._encoding)
+
+    def _new_compressor(self) -> zlib._Compress:
+        return zlib.compressobj(wbits=-self.local_max_window_bits, **self.compress_settings)
+
+
+def find_deflate(extensions: Sequence[Extension]) -> PerMessageDeflate | None:
+    """Return the extension if it is the only one, and does what :class:`PerMessageDeflate` does.
+
+    What it does can be done without frames then.
+    """
+    if len(extensions) != 1:
+        return None
+    extension = extensions[0]
+    if type(extension) is PerMessageDeflate or (
+        isinstance(extension, PerMessageDeflate)
+        and type(extension).decode is PerMessageDeflate.decode
+        and type(extension).encode is PerMessageDeflate.encode
+    ):
+        return extension
+    return None
 
 
 def check_compress_settings(compress_settings: dict[str, Any] | None) -> dict[str, Any]:
@@ -522,6 +622,56 @@ def enable_server_permessage_deflate(
             compress_settings=_COMPRESS_SETTINGS,
         ),
     )
+
+
+def choose_client_extensions(
+    extensions: Sequence[ClientExtensionFactory] | None, compression: str | None
+) -> Sequence[ClientExtensionFactory] | None:
+    """Return the extensions that a client offers.
+
+    Args:
+        extensions: Those that the user wants to offer.
+        compression: ``"deflate"`` to offer permessage-deflate with default settings, too;
+            :obj:`None` not to.
+
+    Raises:
+        ValueError: ``compression`` is something else.
+
+    """
+    if check_compression(compression):
+        return enable_client_permessage_deflate(extensions)
+    return extensions
+
+
+def choose_server_extensions(
+    extensions: Sequence[ServerExtensionFactory] | None, compression: str | None
+) -> Sequence[ServerExtensionFactory] | None:
+    """Return the extensions that a server accepts.
+
+    Args:
+        extensions: Those that the user wants to accept.
+        compression: ``"deflate"`` to accept permessage-deflate with default settings, too;
+            :obj:`None` not to.
+
+    Raises:
+        ValueError: ``compression`` is something else.
+
+    """
+    if check_compression(compression):
+        return enable_server_permessage_deflate(extensions)
+    return extensions
+
+
+def check_compression(compression: str | None) -> bool:
+    """Tell whether an argument ``compression`` asks for permessage-deflate.
+
+    Raises:
+        ValueError: It is something else than ``"deflate"`` or :obj:`None`.
+
+    """
+    if compression not in ("deflate", None):
+        raise ValueError(f"unsupported compression: {compression}")
+    return compression is not None
 
 
 def _enable(extensions: Sequence[Any] | None, factory: Callable[[], Any]) -> Sequence[Any]:

@@ -1,0 +1,108 @@
+"""Finding the handler for a connection by the path of its request, by the routing of werkzeug.
+
+werkzeug isn't imported here: whoever has rules has it.
+"""
+
+from __future__ import annotations
+
+import http
+import re
+import urllib.parse
+from typing import Any
+
+from .exceptions import InvalidHeader
+from .handshake import get_single
+from .http11 import Request, Response
+
+__all__ = ["BaseRouter"]
+
+# RFC 9112, section 3.2.2: what stands before the path if the request is meant for a proxy, too.
+_absolute_form = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://[^/?]*")
+
+
+class BaseRouter:
+    """Finds the handler for a connection by the path of its request.
+
+    A way of doing I/O adds the method that runs what was found.
+
+    Args:
+        url_map: Rules, a :class:`werkzeug.routing.Map`, whose endpoints are connection handlers.
+        server_name: Host name, and port if it isn't the default, that clients connect to. It is for
+            redirects; by default, it is the ``Host`` header.
+        url_scheme: ``"ws"`` or ``"wss"``, for redirects.
+
+    Attributes:
+        url_map: Rules.
+        server_name: Host name, or :obj:`None`.
+        url_scheme: Scheme.
+
+    """
+
+    def __init__(
+        self, url_map: Any, server_name: str | None = None, url_scheme: str = "ws"
+    ) -> None:
+        self.url_map = url_map
+        self.server_name = server_name
+        self.url_scheme = url_scheme
+        for rule in url_map.iter_rules():
+            rule.websocket = True
+
+    def get_server_name(self, connection: Any, request: Request) -> str:
+        """Return the host name that the client connected to.
+
+        Raises:
+            InvalidHeader: The request doesn't say, or is ambiguous.
+
+        """
+        if self.server_name is None:
+            return get_single(request.headers, "Host")
+        return self.server_name
+
+    def redirect(self, connection: Any, url: str) -> Response:
+        """Make the response that redirects to another URL."""
+        response: Response = connection.respond(http.HTTPStatus.FOUND, f"Found at {url}")
+        response.headers["Location"] = url
+        return response
+
+    def not_found(self, connection: Any) -> Response:
+        """Make the response for a path that no rule matches."""
+        response: Response = connection.respond(http.HTTPStatus.NOT_FOUND, "Not Found")
+        return response
+
+    def route_request(self, connection: Any, request: Request) -> Response | None:
+        """Find the handler for a request; it is a ``process_request`` function.
+
+        Returns:
+            :obj:`None` if there is one, or a response that says why not.
+
+        """
+        # Not urlsplit(), which takes a path that starts with two slashes for a host.
+        path, _, query = _absolute_form.sub("", request.path).partition("?")
+        try:
+            adapter = self.url_map.bind(
+                server_name=self.get_server_name(connection, request), url_scheme=self.url_scheme
+            )
+        except Exception as exc:
+            if not isinstance(exc, InvalidHeader) and not _is_http_exception(exc):
+                raise
+            response: Response = connection.respond(
+                http.HTTPStatus.BAD_REQUEST, "Invalid Host header"
+            )
+            return response
+        try:
+            endpoint, arguments = adapter.match(
+                path_info=urllib.parse.unquote(path), query_args=query, websocket=True
+            )
+        except Exception as exc:
+            if not _is_http_exception(exc):
+                raise
+            if hasattr(exc, "new_url"):
+                return self.redirect(connection, exc.new_url)
+            return self.not_found(connection)
+        connection.handler, connection.handler_kwargs = endpoint, arguments
+        return None
+
+
+def _is_http_exception(exc: Exception) -> bool:
+    """Tell whether it is werkzeug's way to say what to respond; a RequestRedirect has a new_url."""
+    return hasattr(exc, "get_response")

@@ -1,0 +1,207 @@
+"""What a server does with its connections besides I/O: it answers requests, with functions of the
+user's that have a say, and ends connections as their handlers end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+from collections.abc import Callable, Generator
+from typing import Any
+
+from .connection import BaseConnection
+from .exceptions import ConnectionClosed, ConnectionClosedOK, InvalidHandshake
+from .http11 import Request, Response
+from .server import ServerProtocol, customize_response, describe
+from .state import State
+
+__all__ = [
+    "answer_request",
+    "await_hooks",
+    "log_handler_failure",
+    "log_opening",
+    "run_hooks",
+]
+
+Hook = Callable[..., Any]
+
+
+def answer_request(
+    connection: BaseConnection[Any],
+    *,
+    is_serving: Callable[[], bool],
+    process_request: Hook | None = None,
+    process_response: Hook | None = None,
+    server_header: str | None = None,
+) -> Generator[Callable[[], Any], Any, None]:
+    """Answer the request of the opening handshake, once it was received.
+
+    It does nothing if there is no request, because the handshake failed before. The I/O layer sends
+    what the protocol wants to send afterwards.
+
+    It is a generator, because only the I/O layer can call functions of the user's: they may be
+    coroutine functions, or take their time. It yields what to call, without arguments. Send back
+    what that returns, or throw what it raises: :func:`await_hooks` or :func:`run_hooks` do.
+
+    Args:
+        connection: The connection.
+        is_serving: Tells whether the server accepts connections. If it doesn't, it closes, and the
+            request is refused with HTTP status 503 (service unavailable).
+        process_request: Called with the connection and the request. Returns :obj:`None` to go on,
+            or a response to send instead.
+        process_response: Called with the connection, the request and the response. May change the
+            response, and returns :obj:`None`, or returns another to send instead.
+        server_header: Value of the ``Server`` header; :obj:`None` for none.
+
+    Yields:
+        Functions to call.
+
+    """
+    session = connection.session
+    protocol = session.protocol
+    assert isinstance(protocol, ServerProtocol)
+    request = session.request
+    if request is None or protocol.state is not State.CONNECTING:
+        return
+    response = yield from _run_hook(protocol, process_request, connection, request)
+    if response is None:
+        response = protocol.accept(request) if is_serving() else protocol.reject_closing()
+    response = customize_response(response, server_header)
+    another = yield from _run_hook(protocol, process_response, connection, request, response)
+    if another is not None:
+        response = another
+    # The client may be gone by now.
+    if protocol.state is State.CONNECTING:
+        session.response = response
+        protocol.send_response(response)
+
+
+async def await_hooks(steps: Generator[Callable[[], Any], Any, None]) -> None:
+    """Run :func:`answer_request` where the functions of the user's may return awaitables.
+
+    Args:
+        steps: What it returned.
+
+    """
+    with contextlib.suppress(StopIteration):
+        function = next(steps)
+        while True:
+            try:
+                result = function()
+                if inspect.isawaitable(result):
+                    result = await result
+            except Exception as exc:
+                function = steps.throw(exc)
+            else:
+                function = steps.send(result)
+
+
+def run_hooks(
+    steps: Generator[Callable[[], Any], Any, None], lock: contextlib.AbstractContextManager[Any]
+) -> None:
+    """Run :func:`answer_request` where other threads use the connection, and the functions of the
+    user's return no awaitables.
+
+    Args:
+        steps: What it returned.
+        lock: What to hold, but not while functions of the user's run.
+
+    """
+    with contextlib.suppress(StopIteration):
+        with lock:
+            function = next(steps)
+        while True:
+            try:
+                result = function()
+            except Exception as exc:
+                with lock:
+                    function = steps.throw(exc)
+            else:
+                with lock:
+                    function = steps.send(result)
+
+
+def _run_hook(
+    protocol: ServerProtocol,
+    function: Hook | None,
+    connection: BaseConnection[Any],
+    *args: Request | Response,
+) -> Generator[Callable[[], Any], Any, Response | None]:
+    """Call a function of the user's that may make or change the response.
+
+    Returns:
+        What it returns; a response with status 500 if it raises an exception.
+
+    """
+    if function is None:
+        return None
+    try:
+        response = yield functools.partial(function, connection, *args)
+        if response is not None and not isinstance(response, Response):
+            raise TypeError(
+                f"expected a Response or None, got {type(response).__name__}; "
+                "connection.respond(status, text) makes a response"
+            )
+    except Exception as exc:
+        return protocol.reject_error(exc)
+    return response
+
+
+def log_opening(connection: BaseConnection[Any]) -> bool:
+    """Log how the opening handshake ended.
+
+    Args:
+        connection: The connection.
+
+    Returns:
+        Whether the connection is open.
+
+    """
+    logger = connection.logger
+    if connection.state is State.OPEN:
+        logger.info("connection open")
+        return True
+    protocol = connection.protocol
+    assert isinstance(protocol, ServerProtocol)
+    response, failure = connection.response, protocol.handshake_exc
+    if response is not None:
+        logger.info("connection rejected (%d %s)", response.status_code, response.reason_phrase)
+    elif connection.request is None and isinstance(failure, InvalidHandshake):
+        logger.info("opening handshake failed: %s", describe(failure))
+    else:
+        logger.info("connection closed during the opening handshake")
+    return False
+
+
+def log_handler_failure(connection: BaseConnection[Any], exc: Exception) -> bool:
+    """Log that a connection handler raised an exception.
+
+    Args:
+        connection: The connection.
+        exc: The exception.
+
+    Returns:
+        Whether that is a failure, and the connection is to be closed with code 1011 (internal
+        error). It isn't if the connection was closed, whatever the handler was doing: it couldn't
+        help that. But it may have used another connection.
+
+    """
+    logger = connection.logger
+    closed = _find_closed(exc)
+    if closed is not None and connection.state is not State.OPEN:
+        if not isinstance(closed, ConnectionClosedOK):
+            logger.info("connection lost: %s", closed)
+        return False
+    logger.error("connection handler failed", exc_info=exc)
+    return True
+
+
+def _find_closed(exc: BaseException) -> ConnectionClosed | None:
+    """Return the exception that tells that a connection was closed, if there is no other: alone, or
+    in a group, from a handler with tasks of its own."""
+    while isinstance(exc, BaseExceptionGroup):
+        if exc.split(ConnectionClosed)[1] is not None:
+            return None
+        exc = exc.exceptions[0]
+    return exc if isinstance(exc, ConnectionClosed) else None

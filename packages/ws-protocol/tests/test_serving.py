@@ -1,0 +1,316 @@
+import contextlib
+import logging
+import threading
+
+import pytest
+
+from ws_protocol.client import ClientProtocol
+from ws_protocol.connection import BaseConnection
+from ws_protocol.exceptions import (
+    ConnectionClosedError,
+    ConnectionClosedOK,
+    InvalidMessage,
+    InvalidState,
+)
+from ws_protocol.frames import Close
+from ws_protocol.protocol import State
+from ws_protocol.server import ServerProtocol
+from ws_protocol.serving import (
+    answer_request,
+    await_hooks,
+    log_handler_failure,
+    log_opening,
+    run_hooks,
+)
+from ws_protocol.session import Session
+from ws_protocol.uri import parse_uri
+
+
+def make_request():
+    """Return the bytes of a request."""
+    client = ClientProtocol(parse_uri("ws://localhost/"))
+    client.send_request(client.connect())
+    return b"".join(client.data_to_send())
+
+
+@pytest.fixture
+def connection():
+    """A connection that has received a request."""
+    connection = BaseConnection(Session(ServerProtocol()))
+    connection.session.receive_data(make_request(), 0.0)
+    return connection
+
+
+def never(*args):
+    raise AssertionError(f"called with {args}")
+
+
+class Lock:
+    """What is held, except while functions of the user's run."""
+
+    def __init__(self):
+        self.held = False
+        self.times = 0
+
+    def __enter__(self):
+        self.held = True
+        self.times += 1
+
+    def __exit__(self, *exc_info):
+        self.held = False
+
+
+async def run_awaiting(steps):
+    await await_hooks(steps)
+
+
+async def run_without_awaiting(steps):
+    lock = Lock()
+    run_hooks(steps, lock)
+    assert lock.times > 0
+
+
+both_ways = pytest.mark.parametrize("run", [run_awaiting, run_without_awaiting])
+
+
+@both_ways
+async def test_request_is_accepted(connection, run):
+    await run(answer_request(connection, is_serving=lambda: True, server_header="Spam"))
+    assert connection.state is State.OPEN
+    assert connection.response.status_code == 101
+    assert connection.response.headers["Server"] == "Spam"
+    assert b"".join(connection.protocol.data_to_send()).startswith(b"HTTP/1.1 101 ")
+
+
+@both_ways
+async def test_functions_have_their_say_in_order(connection, run):
+    calls = []
+
+    def process_request(*args):
+        calls.append(args)
+
+    def process_response(*args):
+        calls.append(args)
+        args[2].headers["X-Spam"] = "eggs"
+
+    await run(
+        answer_request(
+            connection,
+            is_serving=lambda: True,
+            process_request=process_request,
+            process_response=process_response,
+        )
+    )
+    request, response = connection.request, connection.response
+    assert [call[0] for call in calls] == [connection, connection]
+    assert calls == [(connection, request), (connection, request, response)]
+    assert response.headers["X-Spam"] == "eggs"
+    assert "Server" not in response.headers
+
+
+@both_ways
+async def test_function_refuses_a_request(connection, run):
+    def process_request(connection, request):
+        return connection.protocol.reject(404, "Nothing here.\n")
+
+    await run(answer_request(connection, is_serving=never, process_request=process_request))
+    assert connection.state is State.CONNECTING
+    assert connection.response.status_code == 404
+
+
+@both_ways
+async def test_function_replaces_a_response(connection, run):
+    def process_response(connection, request, response):
+        assert response.status_code == 101
+        return connection.protocol.reject(418, "I'm a teapot.\n")
+
+    await run(
+        answer_request(connection, is_serving=lambda: True, process_response=process_response)
+    )
+    assert connection.response.status_code == 418
+
+
+@both_ways
+async def test_server_that_closes_refuses_a_request(connection, run):
+    await run(answer_request(connection, is_serving=lambda: False))
+    assert connection.response.status_code == 503
+    assert connection.response.body == b"Server is shutting down.\n"
+
+
+@both_ways
+@pytest.mark.parametrize("hook", ["process_request", "process_response"])
+async def test_function_that_fails_is_an_internal_error(connection, run, hook):
+    def fail(*args):
+        raise ZeroDivisionError("no way")
+
+    await run(answer_request(connection, is_serving=lambda: True, **{hook: fail}))
+    assert connection.response.status_code == 500
+    assert isinstance(connection.protocol.handshake_exc, ZeroDivisionError)
+
+
+@both_ways
+async def test_function_must_return_a_response_or_nothing(connection, run):
+    steps = answer_request(connection, is_serving=never, process_request=lambda *args: (404, []))
+    await run(steps)
+    assert connection.response.status_code == 500
+    assert str(connection.protocol.handshake_exc) == (
+        "expected a Response or None, got tuple; connection.respond(status, text) makes a response"
+    )
+
+
+async def test_coroutine_functions_are_awaited(connection):
+    async def process_request(connection, request):
+        return None
+
+    async def process_response(connection, request, response):
+        raise ZeroDivisionError("no way")
+
+    await await_hooks(
+        answer_request(
+            connection,
+            is_serving=lambda: True,
+            process_request=process_request,
+            process_response=process_response,
+        )
+    )
+    assert isinstance(connection.protocol.handshake_exc, ZeroDivisionError)
+
+
+def test_lock_is_not_held_while_functions_run(connection):
+    lock = Lock()
+    seen = []
+
+    def process_request(connection, request):
+        seen.append(lock.held)
+
+    def process_response(connection, request, response):
+        seen.append(lock.held)
+        raise ZeroDivisionError("no way")
+
+    def is_serving():
+        seen.append(lock.held)
+        return True
+
+    run_hooks(
+        answer_request(
+            connection,
+            is_serving=is_serving,
+            process_request=process_request,
+            process_response=process_response,
+        ),
+        lock,
+    )
+    assert seen == [False, True, False]
+    assert not lock.held
+
+
+@both_ways
+async def test_nothing_is_answered_without_a_request(run):
+    connection = BaseConnection(Session(ServerProtocol()))
+    await run(answer_request(connection, is_serving=never, process_request=never))
+    assert connection.response is None
+
+
+@both_ways
+async def test_nothing_is_answered_once_the_client_is_gone(connection, run):
+    def process_request(connection, request):
+        connection.session.lose_connection()
+
+    await run(answer_request(connection, is_serving=lambda: True, process_request=process_request))
+    assert connection.state is State.CLOSED
+    assert connection.response is None
+    assert b"".join(connection.protocol.data_to_send()) == b""
+
+
+def test_locks_of_threads_will_do(connection):
+    run_hooks(answer_request(connection, is_serving=lambda: True), threading.RLock())
+    assert connection.state is State.OPEN
+
+
+# Logs
+
+
+@pytest.fixture
+def logged(caplog):
+    """Return what was logged: levels and texts."""
+    caplog.set_level(logging.INFO, "websockets.server")
+    return lambda: [(record.levelname, record.message) for record in caplog.records]
+
+
+def test_connection_that_is_open_is_logged(connection, logged):
+    run_hooks(answer_request(connection, is_serving=lambda: True), contextlib.nullcontext())
+    assert log_opening(connection) is True
+    assert logged() == [("INFO", "connection open")]
+
+
+def test_connection_that_was_refused_is_logged(connection, logged):
+    run_hooks(answer_request(connection, is_serving=lambda: False), contextlib.nullcontext())
+    assert log_opening(connection) is False
+    assert logged() == [("INFO", "connection rejected (503 Service Unavailable)")]
+
+
+def test_handshake_that_failed_is_logged_with_its_causes(logged):
+    connection = BaseConnection(Session(ServerProtocol()))
+    connection.protocol.handshake_exc = InvalidMessage("no")
+    connection.protocol.handshake_exc.__cause__ = ValueError("not HTTP")
+    assert log_opening(connection) is False
+    assert logged() == [("INFO", "opening handshake failed: no; not HTTP")]
+
+
+def test_client_that_left_during_the_handshake_is_logged(connection, logged):
+    connection.session.lose_connection()
+    assert log_opening(connection) is False
+    assert logged() == [("INFO", "connection closed during the opening handshake")]
+
+
+@pytest.fixture
+def closed(connection):
+    """The connection, closed."""
+    run_hooks(answer_request(connection, is_serving=lambda: True), contextlib.nullcontext())
+    connection.session.close()
+    return connection
+
+
+def test_handler_that_failed_is_logged_with_its_exception(connection, caplog):
+    exc = ZeroDivisionError("no way")
+    assert log_handler_failure(connection, exc) is True
+    [record] = caplog.records
+    assert (record.levelname, record.message) == ("ERROR", "connection handler failed")
+    assert record.exc_info[1] is exc
+    assert record.websocket is connection
+
+
+def test_handler_that_ends_with_its_connection_is_no_failure(closed, logged):
+    exc = ConnectionClosedOK(Close(1000, ""), Close(1000, ""), True)
+    assert log_handler_failure(closed, exc) is False
+    assert logged() == []
+
+
+def test_handler_that_ends_because_its_connection_was_lost_is_logged(closed, logged):
+    exc = ConnectionClosedError(None, None, None)
+    assert log_handler_failure(closed, exc) is False
+    assert logged() == [("INFO", f"connection lost: {exc}")]
+
+
+@pytest.mark.parametrize(
+    "exc",
+    [ConnectionClosedOK(Close(1000, ""), Close(1000, ""), True), InvalidState("connecting")],
+    ids=repr,
+)
+def test_handler_that_fails_while_its_connection_is_open_failed(connection, logged, exc):
+    run_hooks(answer_request(connection, is_serving=lambda: True), contextlib.nullcontext())
+    assert log_handler_failure(connection, exc) is True
+    assert logged() == [("ERROR", "connection handler failed")]
+
+
+def test_handler_whose_tasks_end_with_its_connection_is_no_failure(closed, logged):
+    exc = ConnectionClosedError(None, None, None)
+    group = ExceptionGroup("tasks", [ExceptionGroup("more", [exc, exc]), exc])
+    assert log_handler_failure(closed, group) is False
+    assert logged() == [("INFO", f"connection lost: {exc}")]
+
+
+def test_handler_of_whose_tasks_another_fails_failed(closed, logged):
+    group = ExceptionGroup("tasks", [ConnectionClosedError(None, None, None), ValueError("oops")])
+    assert log_handler_failure(closed, group) is True
+    assert logged() == [("ERROR", "connection handler failed")]

@@ -1,0 +1,692 @@
+"""Running a WebSocket server (RFC 6455, section 4.2)."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import logging
+import os
+import re
+import selectors
+import socket
+import ssl as ssl_module
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from ws_auth import BasicAuth
+from ws_protocol.broadcast import broadcast
+from ws_protocol.connection import show_address
+from ws_protocol.exceptions import ProtocolError
+from ws_protocol.extensions.base import ServerExtensionFactory
+from ws_protocol.extensions.permessage_deflate import choose_server_extensions
+from ws_protocol.frames import Close, CloseCode
+from ws_protocol.headers import validate_subprotocols
+from ws_protocol.http11 import SERVER, Request, Response
+from ws_protocol.limits import MAX_SIZE
+from ws_protocol.protocol import State
+from ws_protocol.server import ServerProtocol
+from ws_protocol.serving import answer_request, log_handler_failure, log_opening, run_hooks
+from ws_protocol.session import Session
+from ws_protocol.tracebacks import forget_tracebacks
+from ws_protocol.typing import LoggerLike, Origin, StatusLike, Subprotocol
+
+from ._deadline import Deadline
+from ._stream import Stream
+from .connection import Connection
+
+__all__ = ["Server", "ServerConnection", "basic_auth", "broadcast", "serve", "unix_serve"]
+
+# How long to wait when the system has no more file descriptors, in seconds, as asyncio does.
+_ACCEPT_DELAY = 1
+
+
+class ServerConnection(Connection):
+    """A WebSocket connection of a server, for threads.
+
+    :func:`serve` makes it.
+
+    It is an iterator over the messages it receives, and a context manager that closes it: with code
+    1000 (OK) on a normal exit, with 1011 (internal error) when there is an exception.
+
+    Args:
+        sock: The socket, which is connected.
+        protocol: The protocol.
+        server: The server.
+        ping_interval: Seconds between keepalive pings; :obj:`None` for no keepalive.
+        ping_timeout: Seconds to wait for an answer to a ping; :obj:`None` to wait for ever.
+        close_timeout: Seconds to wait for the connection to close, once it should; :obj:`None` to
+            wait for ever.
+        max_queue: How many frames may wait to be received before no more are read from the
+            network; :obj:`None` for no limit. A pair sets that number, and the one at which
+            reading continues, by default a quarter of it.
+
+    Attributes:
+        server: The server.
+        username: Name of the user, once authenticated by :func:`basic_auth`.
+        handler: Connection handler that :func:`~ws_threading.router.route` found.
+        handler_kwargs: Arguments for it, from the path.
+
+    """
+
+    protocol: ServerProtocol
+    username: str
+    handler: Callable[..., None]
+    handler_kwargs: Mapping[str, Any]
+
+    def __init__(
+        self,
+        sock: socket.socket | Stream,
+        protocol: ServerProtocol,
+        server: Server,
+        *,
+        ping_interval: float | None = 20,
+        ping_timeout: float | None = 20,
+        close_timeout: float | None = 10,
+        max_queue: int | tuple[int | None, int | None] | None = 16,
+    ) -> None:
+        self.server = server
+        super().__init__(
+            sock,
+            protocol,
+            ping_interval=ping_interval,
+            ping_timeout=ping_timeout,
+            close_timeout=close_timeout,
+            max_queue=max_queue,
+        )
+
+    def respond(self, status: StatusLike, text: str) -> Response:
+        r"""Make a plain text response, for ``process_request`` to return.
+
+        You can change it, adding headers for example::
+
+            def process_request(connection, request):
+                if not authorized(request):
+                    response = connection.respond(http.HTTPStatus.UNAUTHORIZED, "Who are you?\n")
+                    response.headers["WWW-Authenticate"] = ...
+                    return response
+
+        Args:
+            status: HTTP status code.
+            text: Body.
+
+        """
+        return self.protocol.reject(status, text)
+
+    def handshake(
+        self,
+        process_request: Callable[[ServerConnection, Request], Response | None] | None = None,
+        process_response: (
+            Callable[[ServerConnection, Request, Response], Response | None] | None
+        ) = None,
+        server_header: str | None = SERVER,
+        timeout: float | None = None,
+    ) -> None:
+        """Perform the opening handshake; :func:`serve` has it called.
+
+        If it fails, :attr:`state` isn't OPEN, and ``protocol.handshake_exc`` says why.
+
+        Args:
+            process_request: As for :func:`serve`.
+            process_response: As for :func:`serve`.
+            server_header: As for :func:`serve`.
+            timeout: Seconds to wait for the request; :obj:`None` to wait for ever.
+
+        Raises:
+            TimeoutError: The request didn't arrive in time.
+
+        """
+        with self._mutex:
+            self._wait_for_handshake(Deadline(timeout))
+        steps = answer_request(
+            self,
+            is_serving=self.server.is_serving,
+            process_request=process_request,
+            process_response=process_response,
+            server_header=server_header,
+        )
+        run_hooks(steps, self._mutex)
+        with self._mutex:
+            self._start_keepalive()
+            # There may be frames already, which arrived before the response was sent.
+            self._process_received(self.session.process_events(time.monotonic()))
+            self._write()
+
+    def refuse(self) -> None:
+        """Refuse the connection, before its request is there, because the server closes."""
+        with self._mutex:
+            if (
+                self.request is None
+                and self.protocol.state is State.CONNECTING
+                and not self.protocol.close_expected()
+            ):
+                self.session.response = self.protocol.reject_closing()
+                self.protocol.send_response(self.session.response)
+                self._process_received([])
+                self._write()
+
+
+class Server:
+    """A WebSocket server, for threads.
+
+    :func:`serve` makes it. It is a context manager, which closes it.
+
+    Args:
+        sock: Socket that listens. The server closes it.
+        handler: Called in a thread of its own for each TCP connection, with the socket and the
+            address of the client. It closes the socket.
+        logger: Logger; ``logging.getLogger("websockets.server")`` by default.
+
+    Attributes:
+        socket: Socket that listens.
+        handler: As the argument.
+        logger: Logger.
+
+    """
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        handler: Callable[[socket.socket, Any], None],
+        logger: LoggerLike | None = None,
+    ) -> None:
+        self.socket: socket.socket = sock
+        self.handler = handler
+        self.logger: LoggerLike = logger or logging.getLogger("websockets.server")
+        self._address = show_address(sock.getsockname())
+        # Signal handlers may call shutdown() while the thread that they interrupt has the lock.
+        self._mutex = threading.RLock()
+        # The thread of each TCP connection, and its socket while nothing else knows of it.
+        self._threads: dict[threading.Thread, socket.socket | None] = {}
+        self._connections: set[ServerConnection] = set()
+        # Set once it began to close, and with what connections that are open are closed.
+        self._closing = threading.Event()
+        self._closing_with: tuple[int, str] | None = None
+        # What wakes serve_forever(), while it runs.
+        self._waker: socket.socket | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.shutdown()
+
+    # Attributes
+
+    @property
+    def connections(self) -> set[ServerConnection]:
+        """Connections that are open, as a new set.
+
+        Useful with :func:`broadcast`::
+
+            broadcast(server.connections, message)
+        """
+        with self._mutex:
+            connections = set(self._connections)
+        return {connection for connection in connections if connection.state is State.OPEN}
+
+    def fileno(self) -> int:
+        """Return the file descriptor of the socket that listens; -1 once it is closed."""
+        return self.socket.fileno()
+
+    def is_serving(self) -> bool:
+        """Tell whether connections are accepted, or will be by :meth:`serve_forever`."""
+        return not self._closing.is_set()
+
+    # Serving
+
+    def serve_forever(self) -> None:
+        """Accept connections until :meth:`shutdown` is called, in another thread or by a signal
+        handler.
+
+        If it is called already, it returns at once.
+
+        Raises:
+            RuntimeError: It is running already.
+
+        """
+        wakes, waker = socket.socketpair()
+        with wakes, waker, selectors.DefaultSelector() as selector:
+            with self._mutex:
+                if self._closing.is_set():
+                    return
+                if self._waker is not None:
+                    raise RuntimeError("server is running already")
+                self._waker = waker
+                self.socket.setblocking(False)
+                selector.register(self.socket, selectors.EVENT_READ)
+                selector.register(wakes, selectors.EVENT_READ)
+            self.logger.info("server listening on %s", self._address)
+            try:
+                while True:
+                    selector.select()
+                    if self._closing.is_set():
+                        return
+                    self._accept()
+            finally:
+                with self._mutex:
+                    self._waker = None
+
+    def _accept(self) -> None:
+        """Accept a connection, and start its thread."""
+        try:
+            sock, address = self.socket.accept()
+        except (BlockingIOError, ConnectionAbortedError, InterruptedError):
+            return  # the client is gone already
+        except OSError:
+            if not self._closing.is_set():
+                self.logger.error("accepting a connection failed", exc_info=True)
+                # Whatever is missing, file descriptors for example, won't be there at once.
+                self._closing.wait(_ACCEPT_DELAY)
+            return
+        # Not so on all systems, since the socket that listens doesn't block.
+        sock.setblocking(True)
+        thread = threading.Thread(
+            target=self._run, args=(sock, address), name="websocket handler", daemon=True
+        )
+        with self._mutex:
+            if self._closing.is_set():
+                sock.close()
+                return
+            self._threads[thread] = sock
+        try:
+            thread.start()
+        except RuntimeError:
+            self.logger.error("starting a thread failed", exc_info=True)
+            with self._mutex:
+                del self._threads[thread]
+            sock.close()
+
+    def _run(self, sock: socket.socket, address: Any) -> None:
+        """Run the thread of a TCP connection."""
+        try:
+            self.handler(sock, address)
+        except Exception:
+            self.logger.error("opening handshake failed", exc_info=True)
+        finally:
+            sock.close()
+            with self._mutex:
+                del self._threads[threading.current_thread()]
+
+    def _begin(self, connection: ServerConnection) -> None:
+        """Take a new connection."""
+        with self._mutex:
+            self._connections.add(connection)
+            self._threads[threading.current_thread()] = None
+        if self._closing.is_set():
+            connection.refuse()
+
+    def _opened(self, connection: ServerConnection) -> None:
+        """Close a connection that opened while the server began to close."""
+        with self._mutex:
+            closing_with = self._closing_with
+        if closing_with is not None:
+            connection.start_closing(*closing_with)
+
+    def _end(self, connection: ServerConnection) -> None:
+        """Forget a connection."""
+        with self._mutex:
+            self._connections.discard(connection)
+
+    # Closing
+
+    def shutdown(
+        self,
+        close_connections: bool = True,
+        code: int = CloseCode.GOING_AWAY,
+        reason: str = "",
+    ) -> None:
+        """Close the server; wait until all connections are closed, and all connection handlers have
+        returned.
+
+        It stops accepting connections. Connections that are about to open are refused with HTTP
+        status 503 (service unavailable). Those that are open are closed, unless that isn't wanted.
+
+        It can be called from any thread, and from a signal handler. A connection handler that calls
+        it isn't waited for.
+
+        Args:
+            close_connections: Whether to close connections that are open. Otherwise, they remain
+                until they close by themselves.
+            code: Close code.
+            reason: Close reason, at most 123 bytes in UTF-8.
+
+        Raises:
+            ProtocolError: The code isn't allowed in a frame, or the reason is too long.
+
+        """
+        # Before anything is closed, since it may be wrong.
+        if len(Close(code, reason).serialize()) > 125:
+            raise ProtocolError("reason too long")
+        with self._mutex:
+            first = not self._closing.is_set()
+            if first:
+                self._closing.set()
+                if self._waker is not None:
+                    self._waker.send(b"\0")
+                self.socket.close()
+            if close_connections and self._closing_with is None:
+                self._closing_with = code, reason
+            connections = list(self._connections)
+            opening = [sock for sock in self._threads.values() if sock is not None]
+        if first:
+            self.logger.info("server closing")
+        for sock in opening:
+            # The TLS handshake. There is no way yet to say anything.
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+        for connection in connections:
+            if connection.state is State.CONNECTING:
+                connection.refuse()
+            elif close_connections:
+                connection.start_closing(code, reason)
+        self._join()
+        if first:
+            self.logger.info("server closed")
+
+    def _join(self) -> None:
+        """Wait for the threads of all connections, but the one that this is called in."""
+        while True:
+            with self._mutex:
+                threads = self._threads.keys() - {threading.current_thread()}
+            if not threads:
+                return
+            for thread in threads:
+                thread.join()
+
+
+def serve(
+    handler: Callable[[ServerConnection], None],
+    host: str | None = None,
+    port: int | None = None,
+    *,
+    sock: socket.socket | None = None,
+    ssl: ssl_module.SSLContext | None = None,
+    origins: Sequence[Origin | re.Pattern[str] | None] | None = None,
+    extensions: Sequence[ServerExtensionFactory] | None = None,
+    subprotocols: Sequence[Subprotocol] | None = None,
+    select_subprotocol: (
+        Callable[[ServerConnection, Sequence[Subprotocol]], Subprotocol | None] | None
+    ) = None,
+    compression: str | None = "deflate",
+    process_request: Callable[[ServerConnection, Request], Response | None] | None = None,
+    process_response: (
+        Callable[[ServerConnection, Request, Response], Response | None] | None
+    ) = None,
+    server_header: str | None = SERVER,
+    open_timeout: float | None = 10,
+    ping_interval: float | None = 20,
+    ping_timeout: float | None = 20,
+    close_timeout: float | None = 10,
+    max_size: int | tuple[int | None, int | None] | None = MAX_SIZE,
+    max_queue: int | tuple[int | None, int | None] | None = 16,
+    logger: LoggerLike | None = None,
+    create_connection: Callable[..., ServerConnection] | None = None,
+    **kwargs: Any,
+) -> Server:
+    """Run a WebSocket server.
+
+    For each connection, once it is open, the handler is called with it, in a thread of its own. The
+    connection is closed when the handler returns, with code 1000 (OK), or raises an exception, with
+    code 1011 (internal error).
+
+    It listens at once, and accepts connections when :meth:`Server.serve_forever` is called::
+
+        with serve(handler, "localhost", 8765) as server:
+            server.serve_forever()
+
+    Args:
+        handler: Connection handler: a function that gets a :class:`ServerConnection`.
+        host: Host name or address to listen on; all by default.
+        port: Port to listen on; 0 for a free one.
+        sock: A socket to listen on, instead of ``host`` and ``port``. The server closes it.
+        ssl: TLS context, for ``wss`` URIs.
+        origins: Acceptable values of the ``Origin`` header: strings that must be equal, regular
+            expressions that must match the whole value, and :obj:`None` for requests that have no
+            such header, as those of clients other than browsers. By default, all are. Set it to
+            defend against cross-site WebSocket hijacking, if browsers have credentials.
+        extensions: Extensions to accept, in order of preference.
+        subprotocols: Subprotocols to accept, in order of preference.
+        select_subprotocol: Chooses one of the subprotocols that the client offers: a function that
+            gets the connection and the list of what is offered. It returns one or :obj:`None`, or
+            raises :exc:`~ws_protocol.exceptions.NegotiationError` to refuse the connection. By
+            default, the first of ``subprotocols`` that the client offers is chosen, and a client
+            that offers none of them is refused.
+        compression: ``"deflate"`` accepts the extension permessage-deflate with default settings,
+            unless it is among ``extensions``; :obj:`None` doesn't.
+        process_request: Called with the connection and the request. Returns :obj:`None` to go on,
+            or a response, from :meth:`ServerConnection.respond`, to send instead.
+        process_response: Called with the connection, the request and the response. May change the
+            response, and returns :obj:`None`, or returns another response to send instead.
+        server_header: Value of the ``Server`` header; :obj:`None` for none.
+        open_timeout: Seconds for opening a connection, from the TCP connection on; :obj:`None` for
+            no limit.
+        ping_interval: Seconds between keepalive pings; :obj:`None` for no keepalive.
+        ping_timeout: Seconds to wait for an answer to a ping; :obj:`None` to wait for ever.
+        close_timeout: Seconds to wait for a connection to close, once it should; :obj:`None` to
+            wait for ever.
+        max_size: Limit on the payload of a message, in bytes, after extensions decoded it;
+            :obj:`None` for no limit. A pair sets a limit for messages and one for frames, each of
+            which may be :obj:`None`.
+        max_queue: How many frames may wait to be received before no more are read from the
+            network; :obj:`None` for no limit. A pair sets that number, and the one at which
+            reading continues, by default a quarter of it.
+        logger: Logger; ``logging.getLogger("websockets.server")`` by default.
+        create_connection: Makes the connections, with the arguments of :class:`ServerConnection`,
+            which is the default. For subclasses of it.
+        kwargs: More arguments for :func:`socket.create_server`: ``family``, ``backlog``,
+            ``reuse_port`` and ``dualstack_ipv6``.
+
+    Raises:
+        OSError: Listening fails.
+        ValueError: An argument isn't possible.
+        TypeError: ``subprotocols`` isn't a list, or ``ssl`` isn't a TLS context.
+
+    """
+    if subprotocols is not None:
+        validate_subprotocols(subprotocols)
+    extensions = choose_server_extensions(extensions, compression)
+    if create_connection is None:
+        create_connection = ServerConnection
+    if ssl is not None and not isinstance(ssl, ssl_module.SSLContext):
+        raise TypeError(f"ssl must be an ssl.SSLContext, not {type(ssl).__name__}")
+    # Tell of wrong arguments now, not when a client connects.
+    Session[Any](
+        ServerProtocol(),
+        ping_interval=ping_interval,
+        ping_timeout=ping_timeout,
+        close_timeout=close_timeout,
+        max_queue=max_queue,
+    )
+
+    def make_connection(stream: Stream) -> ServerConnection:
+        """Make a connection, for a TCP connection that was accepted."""
+
+        def select(
+            protocol: ServerProtocol, subprotocols: Sequence[Subprotocol]
+        ) -> Subprotocol | None:
+            """Call the user's function with the connection, which the protocol doesn't know."""
+            connection = reference()
+            assert connection is not None
+            assert select_subprotocol is not None
+            return select_subprotocol(connection, subprotocols)
+
+        protocol = ServerProtocol(
+            origins=origins,
+            extensions=extensions,
+            subprotocols=subprotocols,
+            select_subprotocol=None if select_subprotocol is None else select,
+            max_size=max_size,
+            logger=logger,
+        )
+        connection = create_connection(
+            stream,
+            protocol,
+            server,
+            ping_interval=ping_interval,
+            ping_timeout=ping_timeout,
+            close_timeout=close_timeout,
+            max_queue=max_queue,
+        )
+        # The connection refers to the protocol, and must not the other way round.
+        reference = weakref.ref(connection)
+        return connection
+
+    def open_stream(sock: socket.socket, deadline: Deadline) -> Stream | None:
+        """Take a TCP connection that was accepted; return nothing if TLS fails."""
+        if sock.family != getattr(socket, "AF_UNIX", None):
+            # Messages are to leave when they are sent.
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        stream = Stream(sock)
+        if ssl is not None:
+            try:
+                stream.start_tls(ssl, deadline, server_side=True)
+            except TimeoutError:
+                server.logger.info("opening handshake timed out")
+                return None
+            except OSError as exc:
+                server.logger.info("TLS handshake failed: %s", str(exc) or type(exc).__name__)
+                return None
+        return stream
+
+    def handle_socket(sock: socket.socket, address: Any) -> None:
+        """Open a connection, run its handler, and close it."""
+        deadline = Deadline(open_timeout)
+        stream = open_stream(sock, deadline)
+        if stream is None:
+            return
+        connection = make_connection(stream)
+        server._begin(connection)
+        try:
+            try:
+                connection.handshake(
+                    process_request, process_response, server_header, deadline.remaining()
+                )
+            except TimeoutError:
+                connection.logger.info("opening handshake timed out")
+                return
+            if not log_opening(connection):
+                connection.wait_closed()
+                return
+            server._opened(connection)
+            handle_connection(connection)
+        finally:
+            connection.abort()
+            connection.wait_closed()
+            server._end(connection)
+            forget_tracebacks(connection.protocol.handshake_exc)
+
+    def handle_connection(connection: ServerConnection) -> None:
+        """Run the handler of a connection that is open, and close it."""
+        try:
+            handler(connection)
+        except Exception as exc:
+            if log_handler_failure(connection, exc):
+                connection.close(CloseCode.INTERNAL_ERROR)
+        else:
+            connection.close()
+        connection.wait_closed()
+        connection.logger.info("connection closed")
+
+    if sock is None:
+        sock = listen(host, port, **kwargs)
+    server = Server(sock, handle_socket, logger)
+    return server
+
+
+def listen(
+    host: str | None,
+    port: int | None,
+    *,
+    unix: bool = False,
+    path: str | None = None,
+    **kwargs: Any,
+) -> socket.socket:
+    """Return a socket that listens.
+
+    Raises:
+        OSError: That isn't possible.
+        ValueError: There is nothing to listen on.
+
+    """
+    if unix:
+        if path is None:
+            raise ValueError("missing path argument")
+        return socket.create_server(path, family=socket.AF_UNIX, **kwargs)
+    if port is None:
+        raise ValueError("missing port argument")
+    if host is None and socket.has_dualstack_ipv6() and "family" not in kwargs:
+        kwargs |= {"family": socket.AF_INET6, "dualstack_ipv6": True}
+    elif host is not None and "family" not in kwargs:
+        # The family of its first address: create_server() takes IPv4 for granted.
+        kwargs["family"] = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0][0]
+    return socket.create_server((host or "", port), **kwargs)
+
+
+def unix_serve(
+    handler: Callable[[ServerConnection], None],
+    path: str | os.PathLike[str] | None = None,
+    **kwargs: Any,
+) -> Server:
+    """Run a WebSocket server that listens on a Unix socket.
+
+    It has all arguments of :func:`serve` but ``host`` and ``port``. It is for servers behind a
+    reverse proxy, for example.
+
+    Args:
+        handler: Connection handler.
+        path: Path of the socket.
+        kwargs: Other arguments of :func:`serve`.
+
+    """
+    if path is not None:
+        kwargs["path"] = os.fspath(path)
+    return serve(handler, unix=True, **kwargs)
+
+
+def basic_auth(
+    realm: str = "",
+    credentials: tuple[str, str] | Iterable[tuple[str, str]] | None = None,
+    check_credentials: Callable[[str, str], bool] | None = None,
+) -> Callable[[ServerConnection, Request], Response | None]:
+    """Make a ``process_request`` function for :func:`serve` that performs HTTP Basic
+    Authentication.
+
+    It sets the attribute ``username`` of the connection. Credentials are compared in constant time.
+
+    Args:
+        realm: What the credentials are for; shown by browsers.
+        credentials: A pair of user name and password, or several.
+        check_credentials: A function that takes a user name and a password, and tells whether they
+            are good; instead of ``credentials``.
+
+    Raises:
+        ValueError: Both ``credentials`` and ``check_credentials`` are given, or none; or the realm
+            isn't possible in a header.
+        TypeError: ``credentials`` are something else, or ``check_credentials`` is a coroutine
+            function.
+
+    """
+    if inspect.iscoroutinefunction(check_credentials):
+        raise TypeError("check_credentials must not be a coroutine function")
+    policy = BasicAuth(realm, credentials, check_credentials)
+
+    def process_request(connection: ServerConnection, request: Request) -> Response | None:
+        """Perform HTTP Basic Authentication."""
+        found = policy.read(request.headers)
+        if isinstance(found, str):
+            return policy.challenge(connection, found)
+        username, password = found
+        return policy.conclude(connection, username, bool(policy.check(username, password)))
+
+    return process_request

@@ -1,0 +1,30 @@
+import importlib.resources
+import re
+import subprocess
+import sys
+
+import pytest
+
+import ws_threading
+import ws_threading.server
+
+
+def test_every_public_name_is_there():
+    assert all(hasattr(ws_threading, name) for name in ws_threading.__all__)
+
+
+def test_version_is_one_of_semantic_versioning():
+    assert re.fullmatch(r"\d+\.\d+\.\d+", ws_threading.__version__)
+
+
+def test_package_is_typed():
+    assert importlib.resources.files(ws_threading).joinpath("py.typed").is_file()
+
+
+@pytest.mark.slow
+def test_optional_dependencies_are_not_imported_before_they_are_used():
+    program = (
+        "import sys, ws_threading\n"
+        "assert not {'asyncio', 'python_socks', 'werkzeug'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)

@@ -1,0 +1,158 @@
+"""Running a WebSocket server with a handler for each path, by the routing of werkzeug."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import ssl as ssl_module
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Literal
+
+import trio
+
+from ws_protocol.http11 import Request, Response
+from ws_protocol.routing import BaseRouter
+
+from .server import Server, ServerConnection, serve, unix_serve
+
+if TYPE_CHECKING:
+    from werkzeug.routing import Map
+
+__all__ = ["Router", "route", "unix_route"]
+
+
+class Router(BaseRouter):
+    """Finds the handler for a connection by the path of its request.
+
+    Override a method to change what it does, and pass the class as ``create_router``.
+
+    Args:
+        url_map: Rules, whose endpoints are connection handlers.
+        server_name: Host name, and port if it isn't the default, that clients connect to. It is for
+            redirects; by default, it is the ``Host`` header.
+        url_scheme: ``"ws"`` or ``"wss"``, for redirects.
+
+    Attributes:
+        url_map: Rules.
+        server_name: Host name, or :obj:`None`.
+        url_scheme: Scheme.
+
+    """
+
+    async def handler(self, connection: ServerConnection) -> None:
+        """Run the handler that was found for a connection."""
+        await connection.handler(connection, **connection.handler_kwargs)
+
+
+async def route(
+    url_map: Map,
+    *args: Any,
+    server_name: str | None = None,
+    ssl: ssl_module.SSLContext | Literal[True] | None = None,
+    create_router: Callable[..., Router] | None = None,
+    task_status: trio.TaskStatus[Server] = trio.TASK_STATUS_IGNORED,
+    **kwargs: Any,
+) -> None:
+    """Run a WebSocket server with a connection handler for each path.
+
+    It requires werkzeug, whose documentation says what is possible in rules. Parts of the path that
+    a rule names become arguments of the handler::
+
+        from werkzeug.routing import Map, Rule
+
+        async def channel(connection, channel_id):
+            ...
+
+        url_map = Map([Rule("/channel/<uuid:channel_id>", endpoint=channel)])
+
+        await route(url_map, 8765)
+
+    Rules need no ``websocket=True``. A path that no rule matches is answered with HTTP status 404.
+
+    It has the arguments of :func:`~ws_trio.server.serve` except ``handler``, and:
+
+    Args:
+        url_map: Rules, whose endpoints are connection handlers.
+        server_name: Host name, and port if it isn't the default, that clients connect to, for
+            redirects. By default, it is the ``Host`` header. Set it behind a reverse proxy that
+            changes that header.
+        ssl: TLS context. :obj:`True` redirects to ``wss`` URLs without TLS here, behind a reverse
+            proxy that terminates it.
+        create_router: Makes the router, with the arguments of :class:`Router`, which is the
+            default.
+        task_status: For :meth:`trio.Nursery.start`, which returns the server.
+
+    Raises:
+        ImportError: werkzeug isn't installed.
+
+    """
+    handler = add_router(url_map, server_name, ssl, create_router, kwargs)
+    await serve(handler, *args, task_status=task_status, **kwargs)
+
+
+async def unix_route(
+    url_map: Map,
+    path: str | os.PathLike[str],
+    *,
+    server_name: str | None = None,
+    ssl: ssl_module.SSLContext | Literal[True] | None = None,
+    create_router: Callable[..., Router] | None = None,
+    **kwargs: Any,
+) -> None:
+    """Run a WebSocket server that listens on a Unix socket, with a connection handler for each
+    path.
+
+    It has the arguments of :func:`~ws_trio.server.unix_serve` and of :func:`route`.
+
+    Args:
+        url_map: Rules, whose endpoints are connection handlers.
+        path: Path of the socket.
+        server_name: As for :func:`route`.
+        ssl: As for :func:`route`.
+        create_router: As for :func:`route`.
+        kwargs: Other arguments.
+
+    """
+    handler = add_router(url_map, server_name, ssl, create_router, kwargs)
+    await unix_serve(handler, path, **kwargs)
+
+
+def add_router(
+    url_map: Map,
+    server_name: str | None,
+    ssl: ssl_module.SSLContext | Literal[True] | None,
+    create_router: Callable[..., Router] | None,
+    kwargs: dict[str, Any],
+) -> Callable[[ServerConnection], Awaitable[None]]:
+    """Make the router; return the connection handler, and complete the other arguments of the
+    server.
+
+    Raises:
+        ImportError: werkzeug isn't installed.
+
+    """
+    try:
+        import werkzeug  # noqa: F401  # to tell at once, not at the first request
+    except ImportError as exc:
+        raise ImportError("route() requires werkzeug: install ws-trio[router]") from exc
+
+    if ssl is not None and ssl is not True:
+        kwargs["ssl"] = ssl
+    router = (Router if create_router is None else create_router)(
+        url_map, server_name, "ws" if ssl is None else "wss"
+    )
+    first: Callable[..., Awaitable[Response | None] | Response | None] | None
+    first = kwargs.pop("process_request", None)
+
+    async def process_request(connection: ServerConnection, request: Request) -> Response | None:
+        """Do what the user wants to be done first, then route."""
+        if first is not None:
+            response = first(connection, request)
+            if inspect.isawaitable(response):
+                response = await response
+            if response is not None:
+                return response
+        return router.route_request(connection, request)
+
+    kwargs["process_request"] = process_request
+    return router.handler
