@@ -121,7 +121,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
 
             from websockets.cli import build_parser
 
-            os.environ["COLUMNS"] = "90"
+            os.environ["COLUMNS"] = "80"
             text = build_parser().format_help()
             return [nodes.literal_block(text, text, language="text")]
 

@@ -45,9 +45,10 @@ INTERRUPTED = 130
 OUTPUT_CLOSED = 141
 
 EPILOG = """\
-In a terminal, each line is sent as a message, and Ctrl-D closes the connection. Else each line of
-standard input is sent as a text message, or all of it as one with --text or --binary; messages that
-come are written to standard output: text with an end of line, binary as it is. What else there is
+In a terminal, each line is sent as a message, and Ctrl-D closes the
+connection. Else each line of standard input is sent as a text message, or all
+of it as one with --text or --binary; messages that come are written to
+standard output: text with an end of line, binary as it is. What else there is
 to say goes to standard error.
 
 exit status:
