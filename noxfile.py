@@ -41,6 +41,9 @@ PACKAGES = [
     "websockets",
 ]
 
+# Those that need nothing but one another.
+ALONE = [package for package in PACKAGES if package != "ws-trio"]
+
 # Siblings that each depends on, directly or not.
 SIBLINGS = {
     "ws-protocol": [],
@@ -425,7 +428,7 @@ def release(session: nox.Session) -> None:
 @nox.session(tags=["ci"], requires=["build"])
 def autobahn(session: nox.Session) -> None:
     """Run the Autobahn testsuite: the quick level, or `nox -s autobahn -- --level full`."""
-    install_wheels(session, PACKAGES)
+    install_wheels(session, ALONE)
     directory = ROOT / "tests-integration" / "autobahn"
     session.run(
         *["python", str(directory / "run.py")],
@@ -434,10 +437,22 @@ def autobahn(session: nox.Session) -> None:
     )
 
 
+@nox.session(requires=["build"])
+def attacks(session: nox.Session) -> None:
+    """Attack this project and its peers, and write the table of the documentation."""
+    install_wheels(session, ALONE)
+    session.run(
+        *["python", str(ROOT / "tests-integration" / "attacks" / "run.py")],
+        *["--out", str(ROOT / "docs" / "explanation" / "attacks.csv")],
+        *["--environments", str(ROOT / ".nox" / "attack-environments")],
+        *session.posargs,
+    )
+
+
 @nox.session(tags=["ci"], requires=["build"])
 def docs(session: nox.Session) -> None:
     """Build the documentation, into docs/_build/html."""
-    session.install("-r", str(ROOT / "docs" / "requirements.txt"))
+    session.install("-r", str(ROOT / "docs" / "requirements.txt"), "trio>=0.27")
     install_wheels(session, PACKAGES)
     output = ROOT / "docs" / "_build" / "html"
     session.run("sphinx-build", "-n", "-W", "-q", str(ROOT / "docs"), str(output))
@@ -447,5 +462,5 @@ def docs(session: nox.Session) -> None:
 @nox.session(requires=["build"])
 def demo(session: nox.Session) -> None:
     """Run the demo: a chat server, and a page to open in several windows."""
-    install_wheels(session, PACKAGES)
+    install_wheels(session, ALONE)
     session.run("python", str(ROOT / "examples" / "demo" / "server.py"), *session.posargs)

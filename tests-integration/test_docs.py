@@ -24,7 +24,7 @@ import ws_auth
 import ws_protocol
 from websockets._aliases import NAMES, Alias
 from websockets.asyncio.client import connect
-from websockets.asyncio.server import serve
+from websockets.asyncio.server import broadcast, serve
 from ws_protocol import limits
 from ws_protocol.state import TRANSITIONS, State, Transition
 
@@ -158,12 +158,25 @@ def test_page_lists_every_constant_with_its_number():
 
 
 def test_page_lists_arguments_with_their_defaults():
-    names = [name for name in read_limits() if not name.isupper()]
-    assert len(names) >= 7
-    for function in [connect, serve]:
-        parameters = inspect.signature(function).parameters
-        for name in names:
-            assert read_number(read_limits()[name][0]) == parameters[name].default
+    of_connections = [connect, serve]
+    for name, cells in read_limits().items():
+        if not name.isupper():
+            functions = {"max_connections": [serve], "max_handshakes": [serve]}
+            functions["max_buffer"] = [broadcast]
+            for function in functions.get(name, of_connections):
+                default = inspect.signature(function).parameters[name].default
+                assert (None if cells[0] == "None" else read_number(cells[0])) == default
+
+
+def test_page_lists_every_argument_that_is_a_limit():
+    limited = re.compile("max_.*|.*_limit|.*_timeout|.*_interval")
+    parameters = {
+        name
+        for function in [connect, serve, broadcast]
+        for name in inspect.signature(function).parameters
+        if limited.fullmatch(name)
+    }
+    assert parameters == {name for name in read_limits() if not name.isupper()}
 
 
 def test_page_says_which_constants_environment_variables_set():

@@ -113,7 +113,7 @@ class Connection:
         until = None if timeout is None else time.monotonic() + timeout
         # It also joins fragments as they arrive, and so makes room for more of them.
         while (message := self.session.messages.get_message()) is None:
-            if self.session.lost:
+            if self.session.lost and not self.session.wants_unread():
                 raise self.session.closed_exception()
             self._step(until)
         return message
@@ -161,6 +161,10 @@ class Connection:
 
         """
         now = time.monotonic()
+        if self.session.wants_unread():
+            self.session.receive_unread(now)
+            self._send()
+            return
         if until is not None and now >= until:
             raise TimeoutError("timed out")
         reading = not self._eof_received and self.session.wants_data(now)

@@ -107,10 +107,16 @@ class Connection:
             paused = messages.paused
             # It also joins fragments as they arrive, and so makes room for more of them.
             message = messages.get_message()
-            if paused and not messages.paused:
+            unread = self.session.wants_unread()
+            if unread:
+                self.session.receive_unread(trio.current_time())
+                self._flush()
+            elif paused and not messages.paused:
                 self._notify()
             if message is not None:
                 return message
+            if unread:
+                continue
             if self.session.lost:
                 raise self.session.closed_exception()
             await self._changed.wait()
@@ -200,6 +206,10 @@ class Connection:
                 await self._wait_until(self._is_reading)
                 # The deadline is another now.
                 self._notify()
+            if self.session.wants_unread():
+                self.session.receive_unread(trio.current_time())
+                self._flush()
+                continue
             try:
                 data = await self.stream.receive_some()
             except trio.BrokenResourceError as exc:

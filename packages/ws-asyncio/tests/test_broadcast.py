@@ -7,7 +7,7 @@ import contextlib
 import pytest
 
 from ws_asyncio import broadcast
-from ws_protocol.exceptions import ConcurrencyError
+from ws_protocol.exceptions import ConcurrencyError, ConnectionClosedError
 from ws_protocol.frames import Frame, Opcode
 from ws_protocol.protocol import Side, State
 
@@ -181,3 +181,40 @@ async def test_message_may_change_after_the_broadcast(link):
         data[:] = b"after!"
         connection.transport.unblock()
         assert peer.frames == [Frame(Opcode.BINARY, b"before")]
+
+
+# Connections that are too slow
+
+
+async def test_message_is_left_out_where_too_much_waits(link):
+    (slow, slow_peer), (fast, fast_peer) = [await link() for _ in range(2)]
+    slow.transport.block()
+    for number in range(10):
+        broadcast([slow, fast], f"{number}" * 1000, max_buffer=2500)
+    assert 2500 < len(slow.transport.buffer) < 2500 + 1100
+    slow.transport.unblock()
+    broadcast([slow, fast], "last", max_buffer=2500)
+    assert slow_peer.messages == ["0" * 1000, "1" * 1000, "2" * 1000, "last"]
+    assert len(fast_peer.messages) == 11
+
+
+async def test_connection_can_be_closed_when_too_much_waits(link, clock):
+    connection, _ = await link(close_timeout=5)
+    connection.transport.block()
+    start = clock.time()
+    for _ in range(10):
+        broadcast([connection], bytes(1000), max_buffer=2500, slow="close")
+    assert len(connection.transport.buffer) < 2500 + 1200
+    assert connection.state is State.CLOSING
+    await connection.wait_closed()
+    assert 5 <= clock.time() - start < 6
+    assert connection.transport.aborted
+    with pytest.raises(ConnectionClosedError, match=r"^sent 1008 \(policy violation\) too slow"):
+        await connection.recv()
+
+
+async def test_what_to_do_with_slow_connections_is_checked_first(link):
+    connection, peer = await link()
+    with pytest.raises(ValueError, match="slow must be 'skip' or 'close', got 'drop'"):
+        broadcast([connection], "a", slow="drop")
+    assert peer.messages == []

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import zlib
 
 import pytest
 
@@ -12,7 +13,8 @@ from ws_protocol.exceptions import (
     PayloadTooBig,
     ProtocolError,
 )
-from ws_protocol.frames import Close, Opcode
+from ws_protocol.extensions.permessage_deflate import PerMessageDeflate
+from ws_protocol.frames import Close, Opcode, serialize_frame
 from ws_protocol.protocol import Side, State
 
 
@@ -725,3 +727,39 @@ async def test_chunk_that_arrives_although_reading_is_paused_may_close_the_conne
     await connection.wait_closed()
     assert clock.time() - start < 1
     assert await receive_all(connection) == ["1", "2", "3"]
+
+
+# What one chunk from the network decodes to
+
+
+def bomb():
+    """Return the frames of 500 messages of 100 kB, which need less than 60 kB in all."""
+    compressor = zlib.compressobj(wbits=-15)
+    payload = compressor.compress(bytes(100_000)) + compressor.flush(zlib.Z_SYNC_FLUSH)
+    return serialize_frame(0xC2, payload[:-4], False) * 500
+
+
+@pytest.mark.parametrize("ending", ["open", "closing", "lost"])
+async def test_no_more_of_a_chunk_is_inflated_than_may_wait(link, ending):
+    connection, _ = await link(max_queue=2)
+    connection.protocol.extensions = [PerMessageDeflate(True, True, 15, 15)]
+    connection.transport.receive(bomb())
+    waiting = connection.session.messages.frames
+    assert 2 < len(waiting) < 60
+    assert not connection.transport.reading
+    if ending == "lost":
+        connection.transport.lose(ConnectionResetError("reset"))
+        await connection.wait_closed()
+    elif ending == "closing":
+        await connection.close()
+    received = 0
+    with contextlib.suppress(ConnectionClosedError, ConnectionClosedOK):
+        while received < 500:
+            assert await connection.recv() == bytes(100_000)
+            received += 1
+            assert len(waiting) < 60
+    if ending == "closing":
+        # What is too much is dropped then.
+        assert 2 < received < 60
+    else:
+        assert received == 500

@@ -895,3 +895,97 @@ async def test_frames_that_arrive_together_with_the_request_are_received(open_tc
         await reader.readuntil(b"\r\n\r\n")
         assert await reader.readexactly(7) == b"\x81\x05hello"
         writer.close()
+
+
+# How many connections there may be
+
+
+@both_loops
+@pytest.mark.parametrize("tls", [False, True])
+async def test_client_is_refused_when_there_are_enough_connections(
+    get_uri, server_tls, client_tls, logged, tls
+):
+    async with serve_echo(max_connections=2, ssl=server_tls if tls else None) as server:
+        uri = get_uri(server, scheme="wss" if tls else "ws")
+        kwargs = {"ssl": client_tls if tls else None}
+        async with connect(uri, **kwargs), connect(uri, **kwargs) as second:
+            response = await refusal(uri, **kwargs)
+            assert response.status_code == 503
+            assert response.headers["Retry-After"] == "5"
+            assert ("INFO", "connection rejected (503 Service Unavailable)") in logged()
+            await second.close()
+            while len(server._tasks) > 1:
+                await asyncio.wait(list(server._tasks.values()), return_when="FIRST_COMPLETED")
+            async with connect(uri, **kwargs) as third:
+                await third.send("there is room again")
+                assert await third.recv() == "there is room again"
+
+
+@both_loops
+async def test_client_is_refused_when_there_are_enough_handshakes(get_uri, open_tcp_connection):
+    async with serve_echo(max_handshakes=1) as server:
+        reader, writer = await open_tcp_connection(server)
+        response = await refusal(get_uri(server))
+        assert response.status_code == 503
+        # Which is done now, and isn't in the way any more.
+        writer.write(REQUEST)
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
+        async with connect(get_uri(server)) as connection:
+            await connection.send("a")
+            assert await connection.recv() == "a"
+        writer.close()
+
+
+@both_loops
+@pytest.mark.parametrize("tls", [False, True])
+async def test_clients_that_do_not_read_why_are_dropped(
+    get_uri, open_tcp_connection, server_tls, monkeypatch, tls
+):
+    monkeypatch.setattr("ws_protocol.admission.MAX_REFUSED", 1)
+    context = server_tls if tls else None
+    async with serve_echo(max_handshakes=1, close_timeout=0.1, ssl=context) as server:
+        opened = [await open_tcp_connection(server) for _ in range(3)]
+        reader, _ = opened[2]
+        with contextlib.suppress(ConnectionError):
+            assert await reader.read() == b""
+        assert len(server._tasks) == 2
+        for _, writer in opened:
+            writer.close()
+
+
+async def test_request_that_is_there_already_is_refused(get_uri, ask):
+    async with serve_echo(max_connections=1) as server, connect(get_uri(server)):
+        assert (await ask(server, REQUEST)).startswith(b"HTTP/1.1 503 ")
+        assert (await ask(server, b"nonsense\r\n\r\n")).startswith(b"HTTP/1.1 ")
+
+
+@pytest.mark.parametrize("name", ["max_connections", "max_handshakes"])
+async def test_server_must_take_some_connections(name):
+    with pytest.raises(ValueError, match=f"{name} must be at least 1"):
+        serve_echo(**{name: 0})
+
+
+# Pages of the server, and names that it has
+
+
+async def test_pages_of_other_servers_can_be_refused(get_uri):
+    async with serve_echo(origins="same-origin") as server:
+        uri = get_uri(server)
+        async with connect(uri), connect(uri, origin=uri.replace("ws:", "http:").rstrip("/")):
+            pass
+        assert (await refusal(uri, origin="https://evil.example")).status_code == 403
+
+
+async def test_other_names_can_be_refused(get_uri):
+    async with serve_echo(allowed_hosts=["127.0.0.1"]) as server:
+        async with connect(get_uri(server)):
+            pass
+        response = await refusal(get_uri(server), additional_headers={"Host": "evil.example"})
+        assert response.status_code == 400
+
+
+async def test_wrong_origins_or_hosts_are_refused_before_a_client_connects():
+    with pytest.raises(TypeError):
+        await serve_echo(origins="https://example.com")
+    with pytest.raises(ValueError, match="invalid host"):
+        await serve_echo(allowed_hosts=["a/b"])

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import uuid
+import zlib
 
 import pytest
 
@@ -15,7 +16,7 @@ from ws_protocol.exceptions import (
     PayloadTooBig,
     ProtocolError,
 )
-from ws_protocol.frames import Close
+from ws_protocol.frames import Close, serialize_frame
 from ws_protocol.protocol import State
 
 pytestmark = pytest.mark.asyncio(loop_factories=["asyncio", "uvloop"])
@@ -239,7 +240,7 @@ async def test_messages_of_one_chunk_count(pair, ending):
     async with pair(server={"max_queue": 4, "compression": None}) as (client, server):
         client.transport.write(chunk)
         await until(lambda: not server.transport.is_reading())
-        assert 4 < len(server.messages) < 1000
+        assert 4 < len(server.messages) < 3000
         if ending == "abort":
             server.transport.abort()
             await server.wait_closed()
@@ -256,6 +257,35 @@ async def test_messages_of_one_chunk_count(pair, ending):
         else:
             assert received == count
             await closing
+
+
+@pytest.mark.parametrize("max_queue", [0, 2])
+async def test_no_more_of_a_chunk_is_inflated_than_may_wait(pair, max_queue):
+    compressor = zlib.compressobj(wbits=-15)
+    payload = compressor.compress(bytes(100_000)) + compressor.flush(zlib.Z_SYNC_FLUSH)
+    frame = serialize_frame(0xC2, payload[:-4], True)
+    async with pair(server={"max_queue": max_queue}) as (client, server):
+        client.transport.write(frame * 500)
+        await until(lambda: not server.transport.is_reading())
+        assert max_queue < len(server.messages) < 60
+        server.transport.abort()
+        await server.wait_closed()
+        received = 0
+        while server.messages:
+            assert await server.recv() == bytes(100_000)
+            received += 1
+            assert len(server.messages) < 60
+        # Those that had arrived: nothing of them is lost.
+        assert received > 60
+
+
+async def test_fragments_between_messages_do_not_stop_reading(pair):
+    chunk = b"".join(serialize_frame(head, b"a", True) for head in [0x82, 0x02, *[0x00] * 20, 0x80])
+    async with pair(server={"max_queue": 4}) as (client, server):
+        client.transport.write(chunk * 300)
+        for _ in range(300):
+            assert await server.recv() == b"a"
+            assert await server.recv() == b"a" * 22
 
 
 async def test_max_queue_counts_messages_not_fragments(pair):
@@ -650,3 +680,32 @@ async def test_broadcast_skips_connections_that_send_fragments(pair, records):
         go_on.set()
         await task
         assert await client.recv() == "a"
+
+
+@pytest.mark.parametrize("slow", ["skip", "close"])
+async def test_broadcast_leaves_out_or_closes_who_does_not_read(pair, slow):
+    async with pair(server={"max_queue": 1, "compression": None}, client={"max_queue": 1}) as (
+        client,
+        server,
+    ):
+        # More than fits in the buffers of the sockets.
+        for _ in range(1000):
+            broadcast([server], bytes(2**15), max_buffer=2**17, slow=slow)
+            assert server.transport.get_write_buffer_size() < 2**18
+        assert server.open is (slow == "skip")
+        received = 0
+        with pytest.raises(ConnectionClosed) as raised:
+            while True:
+                if received == 10 and slow == "skip":
+                    await server.close()
+                assert await client.recv() == bytes(2**15)
+                received += 1
+        assert 10 < received < 1000
+        if slow == "close":
+            assert raised.value.rcvd.code == 1008
+
+
+async def test_broadcast_checks_what_to_do_first(pair):
+    async with pair() as (_, server):
+        with pytest.raises(ValueError, match="slow must be 'skip' or 'close', got 'drop'"):
+            broadcast([server], "a", slow="drop")

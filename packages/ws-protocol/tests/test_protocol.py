@@ -433,6 +433,39 @@ def test_violation_fails_the_connection(violation, side, way, sent):
     assert isinstance(protocol.parser_exc, exc_type)
 
 
+@pytest.mark.parametrize(
+    "frames, position",
+    [
+        ([(0x81, b"caf\xff")], 3),
+        ([(0x81, "café ".encode() + b"\xff")], 6),
+        ([(0x01, b"hello "), (0x80, b"caf\xff")], 9),
+        ([(0x01, b"hello "), (0x89, b""), (0x80, b"caf\xc3")], 9),
+        ([(0x01, "café".encode()[:4]), (0x00, b"\xa9 caf\xc3"), (0x80, b"caf\xc3")], 9),
+        ([(0x01, "café".encode()[:4]), (0x80, b"\xa9 caf\xff")], 9),
+        ([(0x81, "café".encode()), (0x01, b"ab"), (0x00, b"\xed\xa0")], 2),
+        ([(0x01, b"hello "), (0x88, b"\x03\xe8a\xff")], 1),
+    ],
+    ids=[
+        "frame",
+        "after other characters",
+        "fragment",
+        "end of a fragment",
+        "after a character that is cut",
+        "at the end of the text",
+        "surrogate of another message",
+        "close reason in a message",
+    ],
+)
+def test_position_of_what_is_not_utf8_does_not_depend_on_fragments_and_chunks(
+    frames, position, side, way
+):
+    protocol = Protocol(side)
+    for chunk in way.chunks(from_peer(protocol, *frames), trailing=b""):
+        protocol.receive_data(chunk)
+    assert protocol.close_sent.code == 1007
+    assert protocol.close_sent.reason.endswith(f" at position {position}")
+
+
 def test_peer_is_told_what_it_did_wrong(violation, side, sent):
     frame, _, code, reason = violation
     protocol = Protocol(side, max_size=100)

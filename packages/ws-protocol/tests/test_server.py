@@ -1286,3 +1286,50 @@ def test_date_is_now():
     date = email.utils.parsedate_to_datetime(text)
     assert before <= date <= datetime.datetime.now(datetime.UTC)
     assert text.endswith(" GMT")
+
+
+# Pages of this server, and names that it has
+
+
+@pytest.mark.parametrize(
+    "origins, origin, accepted",
+    [
+        ("same-origin", "https://server.example.com", True),
+        ("same-origin", None, True),
+        ("same-origin", "https://evil.example", False),
+        ("same-origin", "null", False),
+        # It is no value of the header.
+        ("same-origin", "same-origin", False),
+        (["same-origin"], "https://server.example.com", True),
+        (["same-origin"], None, False),
+        (["same-origin", "https://friend.example"], "https://friend.example", True),
+        (["same-origin", "https://friend.example"], "https://evil.example", False),
+    ],
+)
+def test_origin_can_be_required_to_be_that_of_the_server(origins, origin, accepted):
+    server = ServerProtocol(origins=origins)
+    response = respond(server, request_with(("Origin", origin)))
+    assert response.status_code == (101 if accepted else 403)
+
+
+@pytest.mark.parametrize(
+    "host, status",
+    [("server.example.com", 101), ("SERVER.example.com:443", 101), ("evil.example", 400)],
+)
+def test_host_can_be_required_to_be_that_of_the_server(host, status):
+    server = ServerProtocol(allowed_hosts=["server.example.com"])
+    assert respond(server, request_with(("Host", host))).status_code == status
+    assert respond(ServerProtocol(), request_with(("Host", host))).status_code == 101
+
+
+@pytest.mark.parametrize(
+    "kwargs", [{"origins": "https://a.example"}, {"allowed_hosts": "a.example"}]
+)
+def test_one_string_is_no_list(kwargs):
+    with pytest.raises(TypeError, match="must be a list"):
+        ServerProtocol(**kwargs)
+
+
+def test_host_that_is_no_host_is_refused():
+    with pytest.raises(ValueError, match=r"^invalid host: 'https://a\.example'$"):
+        ServerProtocol(allowed_hosts=[re.compile("a"), "https://a.example"])

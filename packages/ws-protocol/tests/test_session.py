@@ -1,5 +1,6 @@
 import array
 import logging
+import zlib
 
 import pytest
 from hypothesis import given
@@ -12,6 +13,11 @@ from ws_protocol.exceptions import (
     ConnectionClosedOK,
     InvalidState,
     ProtocolError,
+)
+from ws_protocol.extensions.permessage_deflate import (
+    ClientPerMessageDeflateFactory,
+    PerMessageDeflate,
+    ServerPerMessageDeflateFactory,
 )
 from ws_protocol.frames import Close, serialize_frame
 from ws_protocol.http11 import Request, Response
@@ -1022,3 +1028,177 @@ def test_every_message_and_every_pong_has_an_outcome(data):
         end.session.closed_exception()
         # There are no gaps in what was received.
         assert end.received == peer.sent[: len(end.received)]
+
+
+# What isn't decoded yet
+
+
+def deflated(size):
+    """Return the payload of a compressed message of zeros."""
+    compressor = zlib.compressobj(wbits=-15)
+    data = compressor.compress(bytes(size)) + compressor.flush(zlib.Z_SYNC_FLUSH)
+    return data[:-4]
+
+
+@pytest.fixture
+def deflating(side):
+    protocol = Protocol(side)
+    protocol.extensions = [PerMessageDeflate(True, True, 15, 15)]
+    return Conversation(protocol, max_queue=2)
+
+
+def receive_unread(connection):
+    while connection.wants_unread():
+        connection.answered += connection.receive_unread(connection.now)
+
+
+def test_no_more_of_a_chunk_is_inflated_than_may_wait(deflating):
+    bomb = deflated(2**20)
+    deflating.receive_at_once(*[(0xC2, bomb)] * 100, (0x89, b"ping"))
+    # Those that fit in the queue, and those that begin in the same 4 KiB.
+    assert 2 < len(deflating.messages.frames) <= 8
+    assert not deflating.wants_data(0.0)
+    assert not deflating.wants_unread()
+    received = 0
+    while (message := deflating.messages.get_message()) is not None:
+        assert message == bytes(2**20)
+        received += 1
+        receive_unread(deflating)
+        assert len(deflating.messages.frames) <= 8
+    assert received == 100
+    assert deflating.wants_data(0.0)
+
+
+@pytest.mark.parametrize("frames", [[(0x82, b"")], [(0x02, b""), (0x80, b"")]])
+def test_no_more_of_a_chunk_becomes_objects_than_may_wait(side, frames):
+    connection = Conversation(Protocol(side), max_queue=2)
+    connection.receive_at_once(*frames * 50000)
+    assert len(connection.messages.frames) < 10000
+    received = 0
+    while True:
+        message = connection.messages.get_message()
+        if message is not None:
+            assert message == b""
+            received += 1
+        elif not connection.wants_unread():
+            break
+        receive_unread(connection)
+    assert received == 50000
+
+
+def test_what_is_unread_when_the_connection_is_lost_can_be_received(deflating):
+    deflating.receive_at_once(*[(0xC2, deflated(2**20))] * 100)
+    assert deflating.lose_connection(ConnectionResetError("reset")) == []
+    assert deflating.protocol.state is State.CLOSED
+    assert not deflating.wants_unread()
+    assert not deflating.wants_data(0.0)
+    received = 0
+    while deflating.messages.get_message() is not None:
+        received += 1
+        receive_unread(deflating)
+        assert len(deflating.messages.frames) <= 8
+    assert received == 100
+    assert isinstance(deflating.closed_exception().__cause__, ConnectionResetError)
+
+
+@pytest.mark.parametrize("began", [False, True], ids=["peer closed", "both closed"])
+def test_close_frame_is_noted_late(side, began):
+    connection = Conversation(Protocol(side), max_queue=0)
+    frames = [(0x82, bytes(100))] * 1000
+    connection.receive_at_once(*frames, (0x89, b"ping"), (0x88, Close(1001, "bye").serialize()))
+    connection.protocol.data_to_send()
+    if began:
+        connection.protocol.close_sent = Close(1000, "")
+    connection.lose_connection()
+    assert connection.protocol.close_code == 1006
+    while connection.messages.get_message() is not None:
+        receive_unread(connection)
+    assert connection.protocol.close_rcvd == Close(1001, "bye")
+    assert connection.protocol.close_rcvd_then_sent is (False if began else None)
+    assert connection.closed_exception().__cause__ is None
+    # Nothing is answered any more, and nothing follows a close frame.
+    assert connection.protocol.data_to_send() == [SEND_EOF]
+    connection.protocol.receive_late_data(b"\x82\x00")
+    assert connection.protocol.events_received() == []
+
+
+def test_mistake_is_noted_late(side):
+    connection = Conversation(Protocol(side), max_queue=0)
+    connection.receive_at_once(*[(0x82, bytes(100))] * 1000, (0x83, b""))
+    connection.lose_connection()
+    while connection.messages.get_message() is not None:
+        receive_unread(connection)
+    assert isinstance(connection.closed_exception().__cause__, ProtocolError)
+
+
+def test_unread_bytes_are_dropped_when_this_side_closes(deflating):
+    deflating.receive_at_once(*[(0xC2, deflated(2**20))] * 100)
+    waiting = len(deflating.messages.frames)
+    deflating.close()
+    assert deflating.wants_unread()
+    receive_unread(deflating)
+    assert len(deflating.messages.frames) == waiting
+    assert deflating.wants_data(0.0)
+
+
+def request_of(client):
+    client.protocol.send_request(client.protocol.connect())
+    return b"".join(client.protocol.data_to_send())
+
+
+@pytest.fixture
+def early():
+    """A server that has a request, and hasn't answered it."""
+    server = Conversation(
+        ServerProtocol(extensions=[ServerPerMessageDeflateFactory()]), max_queue=2
+    )
+    client = Conversation(
+        ClientProtocol(parse_uri("ws://localhost/"), extensions=[ClientPerMessageDeflateFactory()])
+    )
+    server.receive_data(request_of(client), 0.0)
+    return server
+
+
+def test_what_arrives_before_the_response_isnt_inflated_whole(early):
+    frames = serialize_frame(0xC2, deflated(2**20), True) * 40
+    for pos in range(0, len(frames), 1000):
+        early.receive_data(frames[pos : pos + 1000], 0.0)
+    assert not early.wants_unread()
+    early.protocol.send_response(early.protocol.accept(early.request))
+    early.receive_unread(0.0)
+    assert 2 < len(early.messages.frames) <= 8
+    received = 0
+    while early.messages.get_message() is not None:
+        received += 1
+        receive_unread(early)
+    assert received == 40
+
+
+def test_what_arrives_before_the_response_is_limited(early):
+    for _ in range(40):
+        early.receive_data(bytes(2**13), 0.0)
+    early.protocol.send_response(early.protocol.accept(early.request))
+    early.receive_unread(0.0)
+    assert early.protocol.close_sent.code == 1008
+
+
+def test_what_arrived_before_the_response_is_dropped_when_the_client_leaves(early):
+    early.receive_data(bytes(100), 0.0)
+    early.lose_connection()
+    assert not early.wants_unread()
+    assert early.receive_unread(0.0) == []
+
+
+def test_client_inflates_no_more_of_what_comes_with_the_response_than_may_wait():
+    server = ServerProtocol(extensions=[ServerPerMessageDeflateFactory()])
+    client = Conversation(
+        ClientProtocol(parse_uri("ws://localhost/"), extensions=[ClientPerMessageDeflateFactory()]),
+        max_queue=2,
+    )
+    server.receive_data(request_of(client))
+    (request,) = server.events_received()
+    server.send_response(server.accept(request))
+    response = b"".join(server.data_to_send())
+    client.receive_data(response + serialize_frame(0xC2, deflated(2**20), False) * 100, 0.0)
+    assert client.protocol.state is State.OPEN
+    assert len(client.messages.frames) <= 8

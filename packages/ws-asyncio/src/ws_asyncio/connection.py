@@ -465,6 +465,8 @@ class Connection(BaseConnection[asyncio.Future[float]], asyncio.Protocol):
     def _adjust_reading(self) -> None:
         """Stop reading from the network if enough waits to be received, and read again when it
         doesn't."""
+        if self.session.wants_unread():
+            self._process_received(self.session.receive_unread(self.loop.time()))
         if self.session.wants_data(self.loop.time()):
             if self._reading_paused:
                 self._reading_paused = False
@@ -585,6 +587,21 @@ class Connection(BaseConnection[asyncio.Future[float]], asyncio.Protocol):
         if self.protocol.sending_fragments:
             raise ConcurrencyError("sending a fragmented message")
         self.protocol.send_shared(message)
+        self._write()
+
+    def get_buffer_size(self) -> int:
+        """Return how many bytes wait to be sent."""
+        return self.transport.get_write_buffer_size() + sum(map(len, self._joined))
+
+    def give_up(self, reason: str, exc: BaseException) -> None:
+        """Fail the connection, with close code 1008 (policy violation), without waiting.
+
+        Args:
+            reason: Close reason.
+            exc: Why: the cause of the exceptions that tell that the connection is closed.
+
+        """
+        self.session.fail(CloseCode.POLICY_VIOLATION, reason, exc)
         self._write()
 
     def _write(self) -> None:

@@ -12,9 +12,10 @@ import ssl
 import weakref
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from ws_auth import basic_auth
+from ws_protocol.admission import Admission, Verdict, busy_response
 from ws_protocol.connection import show_address
 from ws_protocol.exceptions import ProtocolError
 from ws_protocol.extensions.base import ServerExtensionFactory
@@ -149,16 +150,12 @@ class ServerConnection(Connection):
         self.session.start_keepalive(now)
         self._set_timer()
         # There may be frames already, which arrived before the response was sent.
-        self._process_received(self.session.process_events(now))
+        self._process_received(self.session.receive_unread(now))
 
-    def _refuse(self) -> None:
-        """Refuse the connection, before its request is there, because the server closes."""
-        if (
-            self.request is None
-            and self.protocol.state is State.CONNECTING
-            and not self.protocol.close_expected()
-        ):
-            self.session.response = self.protocol.reject_closing()
+    def _refuse(self, make_response: Callable[[ServerProtocol], Response]) -> None:
+        """Refuse the connection, whether its request is there or not."""
+        if self.protocol.state is State.CONNECTING and not self.protocol.close_expected():
+            self.session.response = make_response(self.protocol)
             self.protocol.send_response(self.session.response)
             self._process_received([])
 
@@ -180,6 +177,7 @@ class Server:
         logger: Logger; ``logging.getLogger("websockets.server")`` by default.
         handshake: Coroutine function that gets a connection, and opens it.
         open_timeout: Seconds for opening a connection; :obj:`None` for no limit.
+        admission: How many connections there may be; as many as come by default.
 
     Attributes:
         handler: Connection handler.
@@ -198,12 +196,14 @@ class Server:
         *,
         handshake: Callable[[ServerConnection], Awaitable[None]] = ServerConnection.handshake,
         open_timeout: float | None = 10,
+        admission: Admission | None = None,
     ) -> None:
         self.handler = handler
         self.logger: LoggerLike = logger or logging.getLogger("websockets.server")
         self._create_server = create_server
         self._handshake = handshake
         self._open_timeout = open_timeout
+        self._admission = admission or Admission()
         # The task of each connection, from the TCP connection on until its handler has returned.
         self._tasks: dict[ServerConnection, asyncio.Task[None]] = {}
         # Who listens refers to the server by this, while it is open: asyncio's server keeps what
@@ -327,8 +327,8 @@ class Server:
                 if not hasattr(connection, "transport"):
                     # The TLS handshake. There is no way yet to say anything.
                     task.cancel()
-                else:
-                    connection._refuse()
+                elif connection.request is None:
+                    connection._refuse(ServerProtocol.reject_closing)
         if close_connections:
             for connection in self.connections:
                 connection._start_closing(code, reason)
@@ -357,36 +357,47 @@ class Server:
 
     def _connection_made(self, connection: ServerConnection) -> None:
         """Take a new connection, unless it is there already, after a TLS handshake."""
-        if connection not in self._tasks:
-            self._start_connection(connection)
+        if connection in self._tasks:
+            return
+        verdict = self._admission.enter(connection)
+        if verdict is Verdict.DROP:
+            connection.transport.abort()
+        else:
+            self._start_connection(connection, verdict)
 
     def _start_connection(
-        self, connection: ServerConnection, tls_started: Awaitable[None] | None = None
+        self,
+        connection: ServerConnection,
+        verdict: Verdict,
+        tls_started: Awaitable[None] | None = None,
     ) -> None:
         """Start the task of a new connection.
 
         Args:
             connection: The connection.
+            verdict: Whether to accept it, or to refuse it.
             tls_started: Is done when the TLS handshake is.
 
         """
-        task = self.get_loop().create_task(self._run_connection(connection, tls_started))
+        refused = verdict is Verdict.REFUSE
+        task = self.get_loop().create_task(self._run_connection(connection, refused, tls_started))
         self._tasks[connection] = task
         task.add_done_callback(functools.partial(self._end_connection, connection))
 
     def _end_connection(self, connection: ServerConnection, task: asyncio.Task[None]) -> None:
         """Forget a connection, whose task ended, or was cancelled before it began."""
         del self._tasks[connection]
+        self._admission.leave(connection)
         if hasattr(connection, "transport"):
             connection.transport.abort()
         forget_tracebacks(connection.protocol.handshake_exc)
 
     async def _run_connection(
-        self, connection: ServerConnection, tls_started: Awaitable[None] | None
+        self, connection: ServerConnection, refused: bool, tls_started: Awaitable[None] | None
     ) -> None:
         """Open a connection, run its handler, and close it."""
         try:
-            if await self._open_connection(connection, tls_started):
+            if await self._open_connection(connection, refused, tls_started):
                 await self._handle_connection(connection)
         except Exception:
             connection.logger.error("opening handshake failed", exc_info=True)
@@ -396,7 +407,7 @@ class Server:
                 await connection.wait_closed()
 
     async def _open_connection(
-        self, connection: ServerConnection, tls_started: Awaitable[None] | None
+        self, connection: ServerConnection, refused: bool, tls_started: Awaitable[None] | None
     ) -> bool:
         """Open a connection; tell whether it is open."""
         logger = connection.logger
@@ -408,13 +419,17 @@ class Server:
                     except OSError as exc:
                         logger.info("TLS handshake failed: %s", str(exc) or type(exc).__name__)
                         return False
-                if self._closing.is_set():
-                    connection._refuse()
-                await self._handshake(connection)
+                if refused:
+                    connection._refuse(busy_response)
+                else:
+                    if self._closing.is_set() and connection.request is None:
+                        connection._refuse(ServerProtocol.reject_closing)
+                    await self._handshake(connection)
         except TimeoutError:
             logger.info("opening handshake timed out")
             return False
         if log_opening(connection):
+            self._admission.open(connection)
             return True
         await connection.wait_closed()
         return False
@@ -437,7 +452,8 @@ def serve(
     host: str | None = None,
     port: int | None = None,
     *,
-    origins: Sequence[Origin | re.Pattern[str] | None] | None = None,
+    origins: Sequence[Origin | re.Pattern[str] | None] | Literal["same-origin"] | None = None,
+    allowed_hosts: Sequence[str | re.Pattern[str]] | None = None,
     extensions: Sequence[ServerExtensionFactory] | None = None,
     subprotocols: Sequence[Subprotocol] | None = None,
     select_subprotocol: (
@@ -461,6 +477,8 @@ def serve(
     max_size: int | tuple[int | None, int | None] | None = MAX_SIZE,
     max_queue: int | tuple[int | None, int | None] | None = 16,
     write_limit: int | tuple[int, int | None] = 2**15,
+    max_connections: int | None = None,
+    max_handshakes: int | None = None,
     logger: LoggerLike | None = None,
     create_connection: Callable[..., ServerConnection] | None = None,
     **kwargs: Any,
@@ -484,9 +502,15 @@ def serve(
         host: Host name or address to listen on, or several; all by default.
         port: Port to listen on; 0 for a free one.
         origins: Acceptable values of the ``Origin`` header: strings that must be equal, regular
-            expressions that must match the whole value, and :obj:`None` for requests that have no
-            such header, as those of clients other than browsers. By default, all are. Set it to
-            defend against cross-site WebSocket hijacking, if browsers have credentials.
+            expressions that must match the whole value, :obj:`None` for requests that have no such
+            header, as those of clients other than browsers, and ``"same-origin"`` for pages that
+            came from this server, see :func:`~ws_protocol.origins.is_same_origin`.
+            ``"same-origin"`` alone, not in a list, is that and :obj:`None`. By default, all are
+            acceptable. Set it to defend against cross-site WebSocket hijacking, if browsers have
+            credentials.
+        allowed_hosts: Names that clients may use for the server in the ``Host`` header, see
+            :func:`~ws_protocol.origins.is_allowed_host`; any by default. Set it to defend against
+            DNS rebinding, if the server relies on being reachable only from a private network.
         extensions: Extensions to accept, in order of preference.
         subprotocols: Subprotocols to accept, in order of preference.
         select_subprotocol: Chooses one of the subprotocols that the client offers: a function that
@@ -518,6 +542,11 @@ def serve(
         write_limit: How many bytes may wait to be sent before
             :meth:`~ws_asyncio.connection.Connection.send` waits. A pair sets that number, and the
             one at which it continues, by default a quarter of it.
+        max_connections: How many connections there may be, those included that are about to open;
+            :obj:`None` for no limit. More are refused with HTTP status 503 (service unavailable)
+            and a ``Retry-After`` header.
+        max_handshakes: How many connections may be about to open, from the TCP connection on;
+            :obj:`None` for no limit. More are refused in the same way.
         logger: Logger; ``logging.getLogger("websockets.server")`` by default.
         create_connection: Makes the connections, with the arguments of :class:`ServerConnection`,
             which is the default. For subclasses of it.
@@ -530,7 +559,7 @@ def serve(
     Raises:
         OSError: Listening fails. Raised when the server starts.
         ValueError: An argument isn't possible.
-        TypeError: ``subprotocols`` isn't a list.
+        TypeError: ``subprotocols``, ``origins`` or ``allowed_hosts`` isn't a list.
 
     """
     if subprotocols is not None:
@@ -562,6 +591,7 @@ def serve(
 
         protocol = ServerProtocol(
             origins=origins,
+            allowed_hosts=allowed_hosts,
             extensions=extensions,
             subprotocols=subprotocols,
             select_subprotocol=None if select_subprotocol is None else select,
@@ -584,7 +614,8 @@ def serve(
     async def create_server(server: Server) -> asyncio.Server:
         """Start to listen."""
         # Tell of wrong arguments now: event loops hide what goes wrong when a client connects.
-        ServerConnection(ServerProtocol(), server, max_queue=max_queue, write_limit=write_limit)
+        protocol = ServerProtocol(origins=origins, allowed_hosts=allowed_hosts)
+        ServerConnection(protocol, server, max_queue=max_queue, write_limit=write_limit)
         listening = server._listening
         factory: Callable[[], asyncio.Protocol]
         if context is None:
@@ -603,10 +634,14 @@ def serve(
                     transport.abort()
                     return
                 connection = make_connection(server)
+                verdict = server._admission.enter(connection)
+                if verdict is Verdict.DROP:
+                    transport.abort()
+                    return
                 tls_started = Begun(
                     start_tls(transport, connection, context, server_side=True, **tls_timeouts)
                 )
-                server._start_connection(connection, tls_started)
+                server._start_connection(connection, verdict, tls_started)
 
         loop = asyncio.get_running_loop()
         if unix:
@@ -616,7 +651,14 @@ def serve(
     def handshake(connection: ServerConnection) -> Awaitable[None]:
         return connection.handshake(process_request, process_response, server_header)
 
-    return Server(create_server, handler, logger, handshake=handshake, open_timeout=open_timeout)
+    return Server(
+        create_server,
+        handler,
+        logger,
+        handshake=handshake,
+        open_timeout=open_timeout,
+        admission=Admission(max_connections, max_handshakes),
+    )
 
 
 def unix_serve(

@@ -16,10 +16,6 @@ from ws_protocol.typing import Data, LoggerLike
 
 __all__ = ["SessionProtocol"]
 
-# How much is processed before the messages that wait are counted, in bytes. Smaller would cost time
-# for large messages, which arrive in many pieces anyway.
-_PIECE = 4096
-
 
 class SessionProtocol(asyncio.Protocol):
     """A connection, but for its methods.
@@ -61,9 +57,10 @@ class SessionProtocol(asyncio.Protocol):
             ping_interval=ping_interval,
             ping_timeout=ping_timeout,
             close_timeout=close_timeout,
-            # It is messages that are counted here, not frames.
-            max_queue=None,
+            max_queue=max_queue,
         )
+        # It is messages that are counted here, not frames.
+        self._session.messages.joining = True
         self.messages: collections.deque[Data] = collections.deque()
 
         # What is set when the TCP connection is lost.
@@ -75,9 +72,6 @@ class SessionProtocol(asyncio.Protocol):
         # The one task that receives, if it waits.
         self._receiver: asyncio.Future[None] | None = None
         self._reading_paused = False
-        # What was read from the network, and wasn't processed, because enough messages wait.
-        self._unread = b""
-        self._processing = False
 
         # Tasks that wait because too much waits to be sent already.
         self._writing_paused = False
@@ -98,45 +92,25 @@ class SessionProtocol(asyncio.Protocol):
 
     def _adjust_queue(self) -> None:
         """Stop reading from the network if enough messages wait, and read again when they don't."""
-        full = self.max_queue is not None and len(self.messages) > self.max_queue
-        if full or self._reading_paused:
-            self._session.messages.paused = full
-            self._adjust_reading()
+        if self.max_queue is not None:
+            assembler = self._session.messages
+            room = self.max_queue - len(self.messages)
+            assembler.high = max(room, 0)
+            assembler.paused = room < 0
+            if assembler.paused or self._reading_paused or self._session.wants_unread():
+                self._adjust_reading()
 
     def _adjust_reading(self) -> None:
+        if self._session.wants_unread():
+            self._process_received(self._session.receive_unread(self.loop.time()))
         if self._session.wants_data(self.loop.time()):
-            if self._reading_paused and not self._processing:
-                self._process_unread()
+            if self._reading_paused:
+                self._reading_paused = False
+                self._set_timer()
+                self.transport.resume_reading()
         elif not self._reading_paused and not self._session.eof_received:
             self._reading_paused = True
             self.transport.pause_reading()
-
-    def _process_unread(self, all_of_it: bool = False) -> None:
-        """Process what was read from the network, until enough messages wait.
-
-        It goes in pieces: a chunk may have thousands of messages, or a few that are a thousand
-        times as large once inflated.
-
-        Args:
-            all_of_it: However many messages wait, because no more can come.
-
-        """
-        now = self.loop.time()
-        data, self._unread = self._unread, b""
-        pos = 0
-        self._processing = True
-        try:
-            while pos < len(data) and (all_of_it or self._session.wants_data(now)):
-                piece = data[pos : pos + _PIECE]
-                pos += _PIECE
-                self._process_received(self._session.receive_data(piece, now))
-        finally:
-            self._processing = False
-        self._unread = data[pos:]
-        if self._reading_paused and not self._unread and self._session.wants_data(now):
-            self._reading_paused = False
-            self._set_timer()
-            self.transport.resume_reading()
 
     def _process_received(self, answered: Sequence[tuple[asyncio.Future[float], float]]) -> None:
         """Process what was received.
@@ -153,7 +127,6 @@ class SessionProtocol(asyncio.Protocol):
         assembler = self._session.messages
         # Also when none is whole: then fragments are joined, and need no more memory than that.
         if assembler.frames:
-            assembler.paused = False
             while (message := assembler.get_message()) is not None:
                 self.messages.append(message)
             self._adjust_queue()
@@ -248,8 +221,6 @@ class SessionProtocol(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell everybody who waits that the TCP connection is gone."""
-        # What arrived before can still be received.
-        self._process_unread(all_of_it=True)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -291,15 +262,10 @@ class SessionProtocol(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Receive bytes."""
-        if self._unread or len(data) > _PIECE:
-            self._unread += data
-            self._process_unread()
-        else:
-            self._process_received(self._session.receive_data(data, self.loop.time()))
+        self._process_received(self._session.receive_data(data, self.loop.time()))
 
     def eof_received(self) -> None:
         """Receive the end of the stream."""
-        self._process_unread(all_of_it=True)
         self._session.receive_eof()
         self._process_received([])
         # Returning None makes the transport close itself.

@@ -18,7 +18,7 @@ from collections.abc import (
     Iterable,
     Sequence,
 )
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from ws_protocol.broadcast import broadcast as broadcast_message
 from ws_protocol.connection import check_fragment, check_iterable, encode_payload, iterate
@@ -496,7 +496,7 @@ class WebSocketCommonProtocol(SessionProtocol):
         self._session.start_keepalive(now)
         self._set_timer()
         # There may be frames already, which arrived before the response was sent.
-        self._process_received(self._session.process_events(now))
+        self._process_received(self._session.receive_unread(now))
 
     # Sending
 
@@ -548,6 +548,21 @@ class WebSocketCommonProtocol(SessionProtocol):
         self._protocol.send_shared(message)
         self._write()
 
+    def get_buffer_size(self) -> int:
+        """Return how many bytes wait to be sent."""
+        return self.transport.get_write_buffer_size()
+
+    def give_up(self, reason: str, exc: BaseException) -> None:
+        """Fail the connection, with close code 1008 (policy violation), without waiting.
+
+        Args:
+            reason: Close reason.
+            exc: Why: the cause of the exceptions that tell that the connection is closed.
+
+        """
+        self._session.fail(CloseCode.POLICY_VIOLATION, reason, exc)
+        self._write()
+
     # Closing and time
 
     def fail_connection(self, code: int = CloseCode.ABNORMAL_CLOSURE, reason: str = "") -> None:
@@ -571,12 +586,15 @@ def broadcast(
     websockets: Iterable[WebSocketCommonProtocol],
     message: DataLike,
     raise_exceptions: bool = False,
+    *,
+    max_buffer: int | None = None,
+    slow: Literal["skip", "close"] = "skip",
 ) -> None:
     """Send a message to several connections.
 
     It doesn't wait: it neither yields to the event loop nor stops for connections that are slow,
     whose messages pile up in memory until they are read or the connection is closed, by keepalive
-    for example.
+    for example. Set ``max_buffer`` to bound that.
 
     Connections that aren't open are skipped without a word: they are closing, or the program is
     about to notice. Connections on which the fragments of a message are being sent are skipped with
@@ -587,13 +605,24 @@ def broadcast(
         message: The message.
         raise_exceptions: Raise an exception group, once the message was sent wherever possible,
             instead of logging warnings.
+        max_buffer: How many bytes may wait to be sent to a connection before it is too slow for
+            this message; :obj:`None` for no limit.
+        slow: What to do with connections that are too slow: ``"skip"`` leaves the message out,
+            ``"close"`` fails the connection with close code 1008 (policy violation).
 
     Raises:
         TypeError: The message has another type. Messages in fragments aren't possible.
+        ValueError: ``slow`` is something else.
         ExceptionGroup: Sending failed for some of the connections, and ``raise_exceptions`` is
             true.
 
     """
     if not isinstance(message, (str, bytes, bytearray, memoryview)):
         raise TypeError(f"data must be str or bytes-like, not {type(message).__name__}")
-    broadcast_message(websockets, message, raise_exceptions=raise_exceptions)
+    broadcast_message(
+        websockets,
+        message,
+        raise_exceptions=raise_exceptions,
+        max_buffer=max_buffer,
+        slow=slow,
+    )

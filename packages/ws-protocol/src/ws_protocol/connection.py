@@ -135,6 +135,25 @@ class BaseConnection(Generic[Waiter]):
         """
         raise NotImplementedError
 
+    def get_buffer_size(self) -> int:
+        """Return how many bytes wait to be sent.
+
+        A way of doing I/O overrides it.
+        """
+        raise NotImplementedError
+
+    def give_up(self, reason: str, exc: BaseException) -> None:
+        """Fail the connection, with close code 1008 (policy violation), without waiting.
+
+        A way of doing I/O overrides it.
+
+        Args:
+            reason: Close reason.
+            exc: Why: the cause of the exceptions that tell that the connection is closed.
+
+        """
+        raise NotImplementedError
+
     def log_as_connection(self) -> None:
         """Have what the protocol logs refer to this connection.
 

@@ -25,9 +25,11 @@ __all__ = [
     "MAX_LOG_SIZE",
     "MAX_NUM_HEADERS",
     "MAX_REDIRECTS",
+    "MAX_REFUSED",
     "MAX_SIZE",
     "MAX_UNSENT_PONGS",
     "MIN_CONNECTION_LIFE",
+    "RETRY_AFTER",
 ]
 
 Number = TypeVar("Number", int, float)
@@ -91,6 +93,14 @@ MAX_UNSENT_PONGS = 16
 MAX_KEEPALIVE_PINGS = 4
 """Keepalive pings that wait for their pongs. A peer that sends, but no pongs, is alive; they must
 not pile up for that. More than one, so that a latency longer than the interval is measured, too."""
+
+MAX_REFUSED = 100
+"""Connections that a server refuses because it has enough, and that are told so. They take memory
+until the client has read why, and a client that floods the server won't. More are dropped."""
+
+RETRY_AFTER = 5
+"""When a client that was refused because there are enough connections may try again, in seconds.
+As long as a client of ours waits at most before it does: :data:`BACKOFF_INITIAL_DELAY`."""
 
 MAX_LOG_SIZE = read_environment("WEBSOCKETS_MAX_LOG_SIZE", 75, int)
 """Payload that is shown when a frame is logged, in characters."""

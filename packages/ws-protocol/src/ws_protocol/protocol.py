@@ -244,6 +244,24 @@ class Protocol:
         else:
             self._receive_frames(data if type(data) is bytes else bytes(data))
 
+    @property
+    def missing_payload(self) -> int:
+        """How many bytes are missing of the payload of a frame that has arrived in part."""
+        return 0 if self._reader is None else self._reader.missing_payload
+
+    def receive_late_data(self, data: BytesLike) -> None:
+        """Receive bytes that arrived before the end of the stream, although it was received first.
+
+        For those who keep bytes back because enough waits to be read. What is among them can still
+        be read, and a close frame is noted, but nothing is answered.
+
+        Args:
+            data: Bytes, which follow those that :meth:`receive_data` got.
+
+        """
+        if not self._discarding:
+            self._receive_frames(bytes(data))
+
     def receive_eof(self) -> None:
         """Receive the end of the stream from the network: the peer closed its side of the TCP
         connection, or the connection is lost.
@@ -339,10 +357,16 @@ class Protocol:
 
     def _receive_close(self, close: Close) -> None:
         """Receive a close frame (RFC 6455, section 5.5.1)."""
-        self._change_state(Transition.CLOSE_RECEIVED)
         self.close_rcvd = close
         # RFC 6455, section 1.4: nothing more comes after it.
         self._discarding = True
+        if self._eof_received:
+            # It is late, and the end of the stream wasn't unexpected after all.
+            self.parser_exc = None
+            if self.close_sent is not None:
+                self.close_rcvd_then_sent = False
+            return
+        self._change_state(Transition.CLOSE_RECEIVED)
         if self.close_sent is not None:
             self.close_rcvd_then_sent = False
         elif not self.eof_sent:
@@ -364,7 +388,12 @@ class Protocol:
         if isinstance(exc, ProtocolError):
             self.fail(CloseCode.PROTOCOL_ERROR, str(exc))
         elif isinstance(exc, UnicodeDecodeError):
-            self.fail(CloseCode.INVALID_DATA, f"{exc.reason} at position {exc.start}")
+            # Of the message, however it was cut into frames and chunks. A close frame that isn't
+            # valid is whole, and there is no text in it.
+            position = exc.start
+            if self._reader is not None and not self._reader.closed:
+                position += self._reader.text_position
+            self.fail(CloseCode.INVALID_DATA, f"{exc.reason} at position {position}")
         elif isinstance(exc, (PayloadTooBig, TooManyFragments)):
             self.fail(CloseCode.MESSAGE_TOO_BIG, str(exc))
         else:
@@ -582,6 +611,11 @@ class Protocol:
         writes, self._writes = self._writes, []
         self._unsent_pongs = 0
         return writes
+
+    @property
+    def unsent_size(self) -> int:
+        """How many bytes :meth:`data_to_send` would return."""
+        return sum(map(len, self._writes))
 
     def close_expected(self) -> bool:
         """Tell whether the TCP connection should be closed soon.

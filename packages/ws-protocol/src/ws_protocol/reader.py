@@ -60,6 +60,8 @@ class FrameReader:
     Attributes:
         closed: Whether a close frame was read. Nothing is read after it.
         control_frames: How many control frames were read.
+        text_position: Where in its message the piece of text begins that isn't checked for UTF-8
+            yet, in bytes: what to add to the position of a :exc:`UnicodeDecodeError`.
 
     """
 
@@ -83,6 +85,7 @@ class FrameReader:
         "max_fragment_size",
         "max_fragments",
         "max_message_size",
+        "text_position",
     )
 
     def __init__(
@@ -101,6 +104,7 @@ class FrameReader:
         self.extensions: Sequence[Extension] = extensions
         self.closed: bool = False
         self.control_frames: int = 0
+        self.text_position: int = 0
 
         # Compression as the only extension is spared the objects that others need.
         self._deflate = find_deflate(extensions)
@@ -250,6 +254,11 @@ class FrameReader:
             return data.decode()
         self._check_text(data, final=True)
         return Frame(Opcode.TEXT, data)
+
+    @property
+    def missing_payload(self) -> int:
+        """How many bytes are missing of the payload of a frame that has arrived in part."""
+        return 0 if self._payload is None else self._missing
 
     def describe_missing(self) -> str | None:
         """Say what the peer was in the middle of, for the error when no more bytes come.
@@ -460,20 +469,27 @@ class FrameReader:
 
         """
         assert not isinstance(data, memoryview)  # _decode() saw to it
-        if self._decoder is None:
+        decoder = self._decoder
+        if decoder is None:
             # Most text is ASCII, and nothing is as fast to check.
             if data.isascii():
+                self.text_position = 0 if final else self.text_position + len(data)
                 return
             if final:
                 data.decode()
+                self.text_position = 0
                 return
-            self._decoder = _UTF8Decoder()
-        self._decoder.decode(data, final)
+            decoder = self._decoder = _UTF8Decoder()
+        waiting = len(decoder.getstate()[0])
+        decoder.decode(data, final)
         if final:
             self._decoder = None
-        elif b"\xed\xa0" <= self._decoder.getstate()[0] < b"\xee":
+            self.text_position = 0
+            return
+        pending, _ = decoder.getstate()
+        self.text_position += waiting + len(data) - len(pending)
+        if b"\xed\xa0" <= pending < b"\xee":
             # The decoder waits for the third byte of a surrogate. The second says it all.
-            pending, _ = self._decoder.getstate()
             raise UnicodeDecodeError("utf-8", pending, 0, 1, "invalid continuation byte")
 
 

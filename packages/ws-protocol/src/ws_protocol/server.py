@@ -7,7 +7,7 @@ import http
 import re
 import weakref
 from collections.abc import Callable, Sequence
-from typing import cast
+from typing import Literal, cast
 
 from .datastructures import Headers, MultipleValuesError
 from .exceptions import (
@@ -38,6 +38,7 @@ from .headers import (
 )
 from .http11 import Request, RequestReader, Response
 from .limits import MAX_EARLY_DATA, MAX_SIZE
+from .origins import SAME_ORIGIN, is_allowed_host, is_same_origin
 from .protocol import Protocol
 from .state import Side, State, Transition
 from .tracebacks import forget_tracebacks
@@ -51,8 +52,12 @@ class ServerProtocol(Protocol):
 
     Args:
         origins: Acceptable values of the ``Origin`` header: strings that must be equal, regular
-            expressions that must match the whole value, and :obj:`None` for requests that have no
-            such header. By default, all are.
+            expressions that must match the whole value, :obj:`None` for requests that have no such
+            header, and ``"same-origin"`` for pages that came from this server, see
+            :func:`~ws_protocol.origins.is_same_origin`. ``"same-origin"`` alone, not in a list, is
+            that and :obj:`None`. By default, all are acceptable.
+        allowed_hosts: Names that this server has, see :func:`~ws_protocol.origins.is_allowed_host`.
+            By default, any.
         extensions: Extensions to accept, in order of preference.
         subprotocols: Subprotocols to accept, in order of preference.
         select_subprotocol: Chooses one of the subprotocols that the client offers, and returns it
@@ -67,11 +72,13 @@ class ServerProtocol(Protocol):
         logger: Logger; ``logging.getLogger("websockets.server")`` by default.
 
     Raises:
-        TypeError: ``subprotocols`` isn't a list.
-        ValueError: A subprotocol isn't a token.
+        TypeError: ``subprotocols`` or ``allowed_hosts`` isn't a list, or ``origins`` is another
+            string.
+        ValueError: A subprotocol isn't a token, or a host isn't valid.
 
     Attributes:
         origins: Acceptable values of the ``Origin`` header.
+        allowed_hosts: Names that this server has, or :obj:`None`.
         available_extensions: Extensions to accept.
         available_subprotocols: Subprotocols to accept.
 
@@ -85,7 +92,8 @@ class ServerProtocol(Protocol):
     def __init__(
         self,
         *,
-        origins: Sequence[Origin | re.Pattern[str] | None] | None = None,
+        origins: (Sequence[Origin | re.Pattern[str] | None] | Literal["same-origin"] | None) = None,
+        allowed_hosts: Sequence[str | re.Pattern[str]] | None = None,
         extensions: Sequence[ServerExtensionFactory] | None = None,
         subprotocols: Sequence[Subprotocol] | None = None,
         select_subprotocol: (
@@ -98,7 +106,17 @@ class ServerProtocol(Protocol):
         super().__init__(Side.SERVER, state=state, max_size=max_size, logger=logger)
         if subprotocols is not None:
             validate_subprotocols(subprotocols)
-        self.origins = origins
+        if origins == SAME_ORIGIN:
+            origins = cast(list[Origin | None], [SAME_ORIGIN, None])
+        elif isinstance(origins, str):
+            raise TypeError(f"origins must be a list, or {SAME_ORIGIN!r}")
+        self.origins: Sequence[Origin | re.Pattern[str] | None] | None = origins
+        if isinstance(allowed_hosts, str):
+            raise TypeError("allowed_hosts must be a list")
+        for allowed in allowed_hosts or ():
+            if isinstance(allowed, str) and not is_valid_host(allowed):
+                raise ValueError(f"invalid host: {allowed!r}")
+        self.allowed_hosts: Sequence[str | re.Pattern[str]] | None = allowed_hosts
         self.available_extensions = extensions
         self.available_subprotocols = subprotocols
         self._select_subprotocol = select_subprotocol
@@ -162,7 +180,9 @@ class ServerProtocol(Protocol):
         headers = request.headers
         # RFC 9112, section 3.2: without one valid Host header, the answer must be 400.
         host = get_single(headers, "Host")
-        if not is_valid_host(host):
+        if not is_valid_host(host) or (
+            self.allowed_hosts is not None and not is_allowed_host(host, self.allowed_hosts)
+        ):
             raise InvalidHeaderValue("Host", host)
         key = check_request(headers)
         self.origin = self.process_origin(headers)
@@ -189,13 +209,21 @@ class ServerProtocol(Protocol):
         except MultipleValuesError:
             raise InvalidHeader("Origin", "multiple values") from None
         if self.origins is not None and not any(
-            acceptable == origin
-            if origin is None or not isinstance(acceptable, re.Pattern)
-            else acceptable.fullmatch(origin)
-            for acceptable in self.origins
+            self._accepts_origin(acceptable, origin, headers) for acceptable in self.origins
         ):
             raise InvalidOrigin(origin)
         return origin
+
+    def _accepts_origin(
+        self, acceptable: Origin | re.Pattern[str] | None, origin: Origin | None, headers: Headers
+    ) -> bool:
+        if origin is None:
+            return acceptable is None
+        if isinstance(acceptable, re.Pattern):
+            return acceptable.fullmatch(origin) is not None
+        if acceptable == SAME_ORIGIN:
+            return is_same_origin(origin, headers.get("Host") or "")
+        return acceptable == origin
 
     def process_extensions(self, headers: Headers) -> tuple[str | None, list[Extension]]:
         """Choose extensions among those that the client offers (RFC 6455, section 9.1).

@@ -9,7 +9,10 @@ adds those three, and does for every session the same:
   :meth:`Session.lose_connection`;
 * after that, and after everything else that it did with the session, send what
   ``session.protocol.data_to_send()`` returns, ask :meth:`Session.wants_data` whether to go on
-  reading, and :meth:`Session.next_deadline` when to call :meth:`Session.meet_deadline`.
+  reading, and :meth:`Session.next_deadline` when to call :meth:`Session.meet_deadline`;
+* once messages were taken out, ask :meth:`Session.wants_unread` whether to call
+  :meth:`Session.receive_unread`, also when the connection is lost: what arrived isn't decoded
+  before there is room for it.
 
 Time is an argument: seconds of any clock that doesn't jump, such as :func:`time.monotonic` or an
 event loop's.
@@ -24,7 +27,7 @@ from .exceptions import ConnectionClosed
 from .frames import CloseCode, Frame, Opcode
 from .http11 import Request, Response
 from .keepalive import Action, Keepalive, PendingPings
-from .limits import MAX_KEEPALIVE_PINGS
+from .limits import MAX_EARLY_DATA, MAX_KEEPALIVE_PINGS
 from .messages import Assembler
 from .protocol import Protocol
 from .state import Side, State
@@ -33,6 +36,11 @@ from .typing import BytesLike, Data, DataLike
 __all__ = ["Session", "parse_watermarks"]
 
 Waiter = TypeVar("Waiter")
+
+# How much is decoded before the frames that wait are counted, in bytes. Extensions can make a
+# thousand times as much of it; without them, frames of a few bytes become objects of some sixty.
+_PIECE = 2**16
+_ENCODED_PIECE = 2**12
 
 
 class Session(Generic[Waiter]):
@@ -97,6 +105,11 @@ class Session(Generic[Waiter]):
         # Whether data frames were received, and whether they are dropped now.
         self._receiving = False
         self._dropping = False
+        # What arrived, and isn't decoded, because enough waits to be read, or because there is no
+        # response to the opening handshake yet.
+        self._unread = b""
+        self._unread_start = 0
+        self._holding = False
 
     # Opening
 
@@ -142,13 +155,80 @@ class Session(Generic[Waiter]):
 
         """
         self._keepalive.heard = True
+        if self._holding or self._unread:
+            self._unread = self._unread[self._unread_start :] + data
+            self._unread_start = 0
+            return self.receive_unread(now)
+        if len(data) > _ENCODED_PIECE and len(data) > self._get_piece_size():
+            self._unread = bytes(data)
+            return self.receive_unread(now)
         self.protocol.receive_data(data)
         return self.process_events(now)
+
+    def _get_piece_size(self) -> int:
+        """Return how many bytes to decode before the frames that wait are counted."""
+        protocol = self.protocol
+        if self._holding:
+            return len(self._unread)
+        if protocol.extensions or protocol.state is State.CONNECTING:
+            return _ENCODED_PIECE
+        # What belongs to a single frame doesn't become more than that.
+        return max(_PIECE, protocol.missing_payload)
+
+    def wants_unread(self) -> bool:
+        """Tell whether there are bytes that arrived before, and room for what is in them: whether
+        to call :meth:`receive_unread`."""
+        if not self._unread:
+            return False
+        if self._holding:
+            # The protocol is who says that it is too much.
+            return len(self._unread) - self._unread_start > MAX_EARLY_DATA
+        return not self.messages.paused or (
+            self.protocol.state is not State.OPEN and not self.eof_received
+        )
+
+    def receive_unread(self, now: float) -> Sequence[tuple[Waiter, float]]:
+        """Receive bytes that arrived before, as far as there is room for what is in them.
+
+        It goes in pieces: a chunk from the network may have thousands of messages, or a few that
+        are a thousand times as large once decoded, and only ``max_queue`` of them may wait.
+
+        Call it when :meth:`wants_unread` says so, and, in a server, when the response to the
+        opening handshake was sent: the client may have sent frames before.
+
+        Args:
+            now: The time.
+
+        Returns:
+            Who waited for pongs that are among them, and how many seconds.
+
+        """
+        protocol = self.protocol
+        if self._holding and protocol.state is not State.CONNECTING:
+            self._holding = False
+        answered = list(self.process_events(now))
+        while self.wants_unread():
+            start = self._unread_start
+            stop = start + self._get_piece_size()
+            piece = self._unread[start:stop]
+            if stop < len(self._unread):
+                self._unread_start = stop
+            else:
+                self._unread, self._unread_start = b"", 0
+            if self.eof_received:
+                protocol.receive_late_data(piece)
+            else:
+                protocol.receive_data(piece)
+            answered += self.process_events(now)
+        return answered
 
     def receive_eof(self) -> None:
         """Receive the end of the stream from the network: the peer closed its side of the TCP
         connection."""
         self.eof_received = True
+        if self.protocol.state is State.CONNECTING:
+            # There will be no response, which they would need to mean something.
+            self._unread, self._unread_start = b"", 0
         self.protocol.receive_eof()
         self.process_events(0)  # no pong can be among them
 
@@ -187,6 +267,7 @@ class Session(Generic[Waiter]):
         for event in self.protocol.events_received():
             if isinstance(event, Request):
                 self.request = event
+                self._holding = True
             elif isinstance(event, Response):
                 self.response = event
             elif event.opcode is Opcode.PONG:
@@ -224,7 +305,8 @@ class Session(Generic[Waiter]):
         """
         if self.eof_received:
             return False
-        wanted = not self.messages.paused or self.protocol.state is not State.OPEN
+        full = self.messages.paused or self._unread != b""
+        wanted = not full or self.protocol.state is not State.OPEN
         if wanted is self._keepalive.paused:
             # A peer whose pongs aren't read must not be given up for that.
             if wanted:

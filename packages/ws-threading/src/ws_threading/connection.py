@@ -459,6 +459,23 @@ class Connection(BaseConnection[PongReceived]):
             self.protocol.send_shared(message)
             self._write()
 
+    def get_buffer_size(self) -> int:
+        """Return how many bytes wait to be sent."""
+        with self._mutex:
+            return self._bytes_to_send - self._bytes_sent
+
+    def give_up(self, reason: str, exc: BaseException) -> None:
+        """Fail the connection, with close code 1008 (policy violation), without waiting.
+
+        Args:
+            reason: Close reason.
+            exc: Why: the cause of the exceptions that tell that the connection is closed.
+
+        """
+        with self._mutex:
+            self.session.fail(CloseCode.POLICY_VIOLATION, reason, exc)
+            self._write()
+
     def abort(self) -> None:
         """Close the TCP connection, without waiting for anything."""
         with self._mutex:
@@ -525,6 +542,8 @@ class Connection(BaseConnection[PongReceived]):
 
     def _resume_reading(self) -> None:
         """Have the connection's thread read again, if it stopped and there is room again."""
+        if self.session.wants_unread():
+            self._process_received(self.session.receive_unread(time.monotonic()))
         if self._reading_paused and self.session.wants_data(time.monotonic()):
             self._wake()
 

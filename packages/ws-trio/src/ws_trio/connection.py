@@ -464,6 +464,8 @@ class Connection(BaseConnection[PongWaiter], trio.abc.AsyncResource):
 
     def _continue_reading(self) -> None:
         """Read again, if not enough waits to be received any more."""
+        if self.session.wants_unread():
+            self._process_received(self.session.receive_unread(trio.current_time()))
         if not self.session.messages.paused:
             self._reader.unpark()
 
@@ -548,6 +550,21 @@ class Connection(BaseConnection[PongWaiter], trio.abc.AsyncResource):
         if self.protocol.sending_fragments:
             raise ConcurrencyError("sending a fragmented message")
         self.protocol.send_shared(message)
+        self._flush()
+
+    def get_buffer_size(self) -> int:
+        """Return how many bytes wait to be sent."""
+        return sum(map(len, self._outgoing)) + self.protocol.unsent_size
+
+    def give_up(self, reason: str, exc: BaseException) -> None:
+        """Fail the connection, with close code 1008 (policy violation), without waiting.
+
+        Args:
+            reason: Close reason.
+            exc: Why: the cause of the exceptions that tell that the connection is closed.
+
+        """
+        self.session.fail(CloseCode.POLICY_VIOLATION, reason, exc)
         self._flush()
 
     def _flush(self) -> None:
