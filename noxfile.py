@@ -22,6 +22,10 @@ import nox
 nox.needs_version = ">=2026.10.20"
 
 ROOT = Path(__file__).resolve().parent
+sys.path.insert(0, str(ROOT))
+
+from tools import workspace  # noqa: E402  # nox loads this file from wherever it is itself
+
 WHEELS = ROOT / ".nox" / "wheels"
 
 PYTHONS = ["3.11", "3.12", "3.13"]
@@ -37,6 +41,9 @@ PACKAGES = [
     "websockets",
 ]
 
+# Those that need nothing but one another.
+ALONE = [package for package in PACKAGES if package != "ws-trio"]
+
 # Siblings that each depends on, directly or not.
 SIBLINGS = {
     "ws-protocol": [],
@@ -51,6 +58,9 @@ SIBLINGS = {
         "ws-trio",
     ],
 }
+
+# What compares versions and APIs, and makes releases.
+RELEASE_TOOLS = ["griffe>=2,<3", "towncrier>=25.8,<27"]
 
 # What runs the tests, and what stands on the other side in them.
 TEST_TOOLS = ["coverage[toml]>=7.6", "hypothesis>=6.100", "pytest>=8.3", "pytest-asyncio>=1.4"]
@@ -183,6 +193,8 @@ def lint(session: nox.Session) -> None:
         "pyright==1.1.414",
         "ruff==0.17.6",
         # What the code that is checked imports.
+        *RELEASE_TOOLS,
+        "pytest>=8.3",
         "nox>=2026.10.20",
         "python-socks[asyncio]>=2.4",
         "trio>=0.27",
@@ -191,7 +203,8 @@ def lint(session: nox.Session) -> None:
     install_wheels(session, PACKAGES)
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
-    session.run("mypy", *map(str, sorted(ROOT.glob("packages/*/src"))), "examples", "tools")
+    sources = [*sorted(ROOT.glob("packages/*/src")), *sorted(ROOT.glob("tools/*.py"))]
+    session.run("mypy", *map(str, sources), "examples")
     session.run("lint-imports")
     # Type checkers of users see the installed packages.
     session.chdir(session.create_tmp())
@@ -200,7 +213,7 @@ def lint(session: nox.Session) -> None:
         session.run("pyright", "--ignoreexternal", "--verifytypes", import_name, silent=True)
 
 
-@nox.session(python=PYTHONS, tags=["ci"], requires=["build"])
+@nox.session(python=PYTHONS, tags=["ci", "packages"], requires=["build"])
 @nox.parametrize("package", [nox.param(package, id=package) for package in PACKAGES])
 def tests(session: nox.Session, package: str) -> None:
     """Run each package's own tests, with coverage, on its wheel and what it needs, nothing else."""
@@ -257,10 +270,165 @@ def integration(session: nox.Session) -> None:
     run_pytest(session, ROOT / "tests-integration")
 
 
+# Versions and releases
+
+
+def make_directory(session: nox.Session, name: str) -> Path:
+    """Return a directory below the session's own, which doesn't exist yet."""
+    # What nox makes is relative to where the session is.
+    session.chdir(ROOT)
+    directory = ROOT / session.create_tmp() / name
+    shutil.rmtree(directory, ignore_errors=True)
+    return directory
+
+
+def wheel_of_release(session: nox.Session, package: str, version: workspace.Version) -> str:
+    """Return the path of the wheel of a release, which is built from its tag if it isn't there."""
+    tag = workspace.tag_of(package, version)
+    directory = ROOT / ".nox" / "releases" / tag
+    if not list(directory.glob("*.whl")):
+        tree = make_directory(session, tag)
+        workspace.export(tag, tree)
+        session.chdir(tree / "packages" / package)
+        session.run("hatchling", "build", "-t", "wheel", "-d", str(tree / "wheel"), silent=True)
+        (path,) = (tree / "wheel").glob("*.whl")
+        # Other sessions may be at it, too.
+        directory.mkdir(parents=True, exist_ok=True)
+        path.replace(directory / path.name)
+    (path,) = directory.glob("*.whl")
+    return str(path)
+
+
+def last_wheel(session: nox.Session, package: str) -> str:
+    """Return the path of the wheel of the last release, or of this commit's if there is none."""
+    releases = workspace.find_releases(package)
+    return wheel_of_release(session, package, releases[-1]) if releases else wheel(package)
+
+
+def test_with(session: nox.Session, paths: list[str], tree: Path, package: str) -> None:
+    """Run a package's tests with certain wheels.
+
+    Args:
+        paths: The wheels, that of the package included.
+        tree: Where the tests are from: this tree, or that of a release.
+
+    """
+    session.install("--no-index", "--force-reinstall", "--no-deps", *paths)
+    session.run("python", "-m", "pip", "check", silent=True)
+    empty = make_directory(session, "empty")
+    empty.mkdir()
+    session.chdir(empty)
+    arguments = ["-c", str(tree / "pyproject.toml"), "-p", "no:cacheprovider"]
+    session.run("python", "-m", "pytest", *arguments, str(tree / "packages" / package / "tests"))
+
+
+@nox.session(tags=["ci"])
+def versions(session: nox.Session) -> None:
+    """Check that versions and floors are right for what changed since the last releases."""
+    session.install(*RELEASE_TOOLS)
+    session.chdir(ROOT)
+    session.run("python", "-m", "tools.check_versions")
+
+
+@nox.session(tags=["ci"])
+def tools(session: nox.Session) -> None:
+    """Run the tests of tools/."""
+    session.install(*TEST_TOOLS, *RELEASE_TOOLS)
+    session.chdir(ROOT)
+    rcfile = "--rcfile=pyproject.toml"
+    arguments = ["--source=tools", "--omit=tools/tests/*,tools/bootstrap.py"]
+    session.run("python", "-m", "coverage", "run", rcfile, *arguments, "-m", "pytest", "tools")
+    session.run("python", "-m", "coverage", "report", rcfile)
+
+
+@nox.session(tags=["ci"], requires=["build"])
+@nox.parametrize("package", [nox.param(package, id=package) for package in PACKAGES])
+def lowest(session: nox.Session, package: str) -> None:
+    """Run a package's tests with each sibling at the lowest version that it says it works with."""
+    paths = [wheel(package)]
+    released = False
+    for requirement in workspace.read_packages()[package].requirements:
+        if requirement.floor in workspace.find_releases(requirement.name):
+            released = True
+            session.install("hatchling>=1.27")
+            paths.append(wheel_of_release(session, requirement.name, requirement.floor))
+        else:
+            paths.append(wheel(requirement.name))
+    if not released:
+        session.skip("no floor is a release yet, so this would be the same as tests")
+    session.install(*TEST_TOOLS, *TEST_PEERS.get(package, []))
+    test_with(session, paths, ROOT, package)
+
+
+@nox.session(tags=["ci"], requires=["build"])
+@nox.parametrize("package", [nox.param(package, id=package) for package in PACKAGES])
+def prior(session: nox.Session, package: str) -> None:
+    """Run the tests of the last released dependents of a package, as they were, with this one."""
+    packages = workspace.read_packages()
+    version = packages[package].version
+    tested = False
+    for dependent in PACKAGES:
+        releases = workspace.find_releases(dependent)
+        if package not in SIBLINGS[dependent] or not releases:
+            continue
+        tree = make_directory(session, workspace.tag_of(dependent, releases[-1]))
+        workspace.export(tree.name, tree)
+        old = workspace.read_packages(tree)[dependent]
+        ranges = [required for required in old.requirements if required.name == package]
+        if any(not required.floor <= version < (required.cap, 0, 0) for required in ranges):
+            session.log(f"{tree.name} doesn't go with {workspace.tag_of(package, version)}")
+            continue
+        tested = True
+        session.install("hatchling>=1.27", *TEST_TOOLS, *TEST_PEERS.get(dependent, []))
+        others = [other for other in SIBLINGS[dependent] if other != package]
+        paths = [last_wheel(session, name) for name in [*others, dependent]]
+        test_with(session, [wheel(package), *paths], tree, dependent)
+    if not tested:
+        session.skip("no dependent was released yet")
+
+
+@nox.session
+def dist(session: nox.Session) -> None:
+    """Build what is published of a package, once, from the last commit, and check it."""
+    (package,) = session.posargs
+    session.install(
+        *["build>=1.2", "hatchling>=1.27", "twine>=6"], *TEST_TOOLS, *TEST_PEERS.get(package, [])
+    )
+    tree = make_directory(session, "tree")
+    output = ROOT / "dist" / package
+    shutil.rmtree(output, ignore_errors=True)
+    workspace.export("HEAD", tree)
+    # The wheel is made from the source distribution.
+    source = tree / "packages" / package
+    session.run("python", "-m", "build", "--outdir", str(output), str(source), silent=True)
+    files = [str(path) for path in sorted(output.iterdir())]
+    session.run("twine", "check", "--strict", *files)
+    session.chdir(tree)
+    session.run("python", "-m", "tools.release", "check", package, str(output))
+    (path,) = output.glob("*.whl")
+    # A release has only siblings that were released.
+    siblings = [
+        wheel_of_release(session, name, workspace.find_releases(name)[-1])
+        for name in SIBLINGS[package]
+    ]
+    test_with(session, [*siblings, str(path)], tree, package)
+    session.log(f"Ready to be published: {', '.join(files)}")
+
+
+@nox.session
+def release(session: nox.Session) -> None:
+    """Release a package: changelog, commit, tag, files. `nox -s release -- ws-protocol`, say."""
+    (package,) = session.posargs
+    session.install(*RELEASE_TOOLS)
+    session.chdir(ROOT)
+    session.run("python", "-m", "tools.release", "prepare", package)
+    session.notify("dist", posargs=[package])
+
+
 @nox.session(tags=["ci"], requires=["build"])
 def autobahn(session: nox.Session) -> None:
     """Run the Autobahn testsuite: the quick level, or `nox -s autobahn -- --level full`."""
-    install_wheels(session, PACKAGES)
+    install_wheels(session, ALONE)
     directory = ROOT / "tests-integration" / "autobahn"
     session.run(
         *["python", str(directory / "run.py")],
@@ -272,7 +440,7 @@ def autobahn(session: nox.Session) -> None:
 @nox.session(requires=["build"])
 def attacks(session: nox.Session) -> None:
     """Attack this project and its peers, and write the table of the documentation."""
-    install_wheels(session, PACKAGES)
+    install_wheels(session, ALONE)
     session.run(
         *["python", str(ROOT / "tests-integration" / "attacks" / "run.py")],
         *["--out", str(ROOT / "docs" / "explanation" / "attacks.csv")],
@@ -284,7 +452,7 @@ def attacks(session: nox.Session) -> None:
 @nox.session(tags=["ci"], requires=["build"])
 def docs(session: nox.Session) -> None:
     """Build the documentation, into docs/_build/html."""
-    session.install("-r", str(ROOT / "docs" / "requirements.txt"))
+    session.install("-r", str(ROOT / "docs" / "requirements.txt"), "trio>=0.27")
     install_wheels(session, PACKAGES)
     output = ROOT / "docs" / "_build" / "html"
     session.run("sphinx-build", "-n", "-W", "-q", str(ROOT / "docs"), str(output))
@@ -294,5 +462,5 @@ def docs(session: nox.Session) -> None:
 @nox.session(requires=["build"])
 def demo(session: nox.Session) -> None:
     """Run the demo: a chat server, and a page to open in several windows."""
-    install_wheels(session, PACKAGES)
+    install_wheels(session, ALONE)
     session.run("python", str(ROOT / "examples" / "demo" / "server.py"), *session.posargs)

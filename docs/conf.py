@@ -4,7 +4,7 @@ import re
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent / "_ext"))
+sys.path[:0] = map(str, [Path(__file__).resolve().parent / "_ext", Path(__file__).parents[1]])
 
 project = "websockets"
 author = "The project's contributors"
@@ -23,13 +23,16 @@ nitpicky = True
 nitpick_ignore_regex = [
     (
         "py:.*",
-        r"_?(asyncio|collections|http|logging|os|re|socket|ssl|ssl_module|time|uuid|zlib)(\..*)?",
+        r"_?(asyncio|collections|contextlib|http|logging|os|re|socket|ssl|ssl_module|time|uuid|zlib)(\..*)?",
     ),
     ("py:obj", "True|False"),
     # Of werkzeug.
-    ("py:class", "Map"),
+    ("py:class", r"(werkzeug\.routing\.)?Map"),
     # What an object must have, which isn't a public name; and a type variable.
-    ("py:class", r"ws_auth\.basic\._Connection|([a-z_.]+\.)?Waiter"),
+    (
+        "py:class",
+        r"ws_auth\.basic\._Connection|ws_protocol\.broadcast\._Recipient|([a-z_.]+\.)?Waiter",
+    ),
     # What docstrings of subclasses of Protocol call by its name alone, and is described there; and
     # two values that have no description.
     ("py:attr", r"extensions|handshake_exc|origin|subprotocol|Side\.(CLIENT|SERVER)"),

@@ -13,6 +13,7 @@ import queue
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -26,6 +27,7 @@ import pytest
 from websockets.asyncio.client import connect
 
 ROOT = Path(__file__).resolve().parents[1]
+EXAMPLES = ROOT / "examples"
 DEMO = ROOT / "examples" / "demo" / "server.py"
 
 TIMEOUT = 20
@@ -158,6 +160,71 @@ def socket_path():
     """A path for a Unix socket, which has room for a hundred bytes: ``tmp_path`` can be longer."""
     with tempfile.TemporaryDirectory(dir="/tmp") as directory:
         yield Path(directory) / "socket"
+
+
+# Programs in examples/
+
+
+@pytest.fixture
+async def start_program(tmp_path):
+    """Return a function that starts a program in examples/, with another port where it has 8765.
+
+    It takes the path of the program, and arguments. Everything in examples/ is there beside it,
+    with the same port, which is ``port`` of the function. ``listens`` tells to wait until the
+    program listens, ``warnings`` what becomes of warnings.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    directory = tmp_path / "examples"
+    for source in (path for path in EXAMPLES.rglob("*") if path.is_file()):
+        if "__pycache__" in source.parts:
+            continue
+        target = directory / source.relative_to(EXAMPLES)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        text = source.read_text(encoding="utf-8").replace("8765", str(port))
+        target.write_text(text, encoding="utf-8")
+    processes = []
+    variables = {name: value for name, value in os.environ.items() if not name.endswith("_proxy")}
+
+    async def start_program(path, *arguments, listens=True, warnings="error", **kwargs):
+        process = await asyncio.create_subprocess_exec(
+            *[sys.executable, "-W", warnings, str(directory / path), *map(str, arguments)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=directory / Path(path).parent,
+            env=variables | {"PYTHONIOENCODING": "utf-8"},
+            preexec_fn=heed_interrupts,
+            **kwargs,
+        )
+        processes.append(process)
+        if listens:
+            await wait_for_port(port, process)
+        return process
+
+    start_program.port = port
+    start_program.directory = directory
+    yield start_program
+    for process in processes:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.communicate()
+
+
+async def wait_for_port(port, process):
+    """Wait until somebody listens on a port, who is to be a process."""
+    async with asyncio.timeout(TIMEOUT):
+        while True:
+            if process.returncode is not None:
+                pytest.fail((await process.stderr.read()).decode())
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+            except OSError:
+                # There is no event to wait for.
+                await asyncio.sleep(0.02)
+            else:
+                writer.close()
+                return
 
 
 # A browser, which our own client drives over the DevTools protocol

@@ -88,6 +88,15 @@ def setup(app: Sphinx) -> dict[str, bool]:
             self.state.nested_parse(lines, self.content_offset, node)
             return node.children
 
+    class Diagram(Directive):
+        """The diagram of states, drawn from their table."""
+
+        def run(self) -> list[nodes.Node]:
+            from tools.state_diagram import build_svg
+            from ws_protocol.state import TRANSITIONS
+
+            return [nodes.raw("", build_svg(TRANSITIONS), format="html")]
+
     class TransitionsTable(Table):
         """The table of transitions between the states of a connection."""
 
@@ -104,6 +113,20 @@ def setup(app: Sphinx) -> dict[str, bool]:
 
             return build_aliases(NAMES)
 
+    class Help(Directive):
+        """What ``websockets --help`` prints."""
+
+        def run(self) -> list[nodes.Node]:
+            import os
+
+            from websockets.cli import build_parser
+
+            os.environ["COLUMNS"] = "80"
+            text = build_parser().format_help()
+            return [nodes.literal_block(text, text, language="text")]
+
+    app.add_directive("state-diagram", Diagram)
+    app.add_directive("include-help", Help)
     app.add_directive("transitions-table", TransitionsTable)
     app.add_directive("aliases-table", AliasesTable)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

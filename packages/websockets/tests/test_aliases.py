@@ -73,9 +73,13 @@ WARN = {"websockets.http"}
 
 # Modules that other tests are about.
 OTHERS = {
+    "websockets.__main__",
     "websockets._aliases",
+    "websockets._installation",
+    "websockets._terminal",
     "websockets._version",
     "websockets.asyncio",
+    "websockets.cli",
     "websockets.connection",
     "websockets.legacy",
     "websockets.sync",

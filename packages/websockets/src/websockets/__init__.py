@@ -5,8 +5,10 @@
 
 from typing import TYPE_CHECKING
 
-from . import _aliases
+from . import _aliases, _installation
 from ._version import __version__ as __version__
+
+_installation.check(__name__, __path__[0])
 
 if TYPE_CHECKING:
     from ws_asyncio.client import ClientConnection

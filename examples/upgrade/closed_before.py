@@ -1,0 +1,17 @@
+"""Whether a connection is closed: an attribute of the original API."""
+
+import asyncio
+
+from websockets.asyncio.client import connect
+
+
+async def main() -> None:
+    """Run the client."""
+    async with connect("ws://localhost:8765/") as websocket:
+        await websocket.close()
+        if websocket.closed:
+            print("closed")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

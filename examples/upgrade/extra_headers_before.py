@@ -1,0 +1,16 @@
+"""Headers of the request: extra_headers is the original API's name."""
+
+import asyncio
+
+from websockets.asyncio.client import connect
+
+
+async def main() -> None:
+    """Run the client."""
+    async with connect("ws://localhost:8765/", extra_headers={"X-Key": "1"}) as websocket:
+        await websocket.send("Hello!")
+        print(await websocket.recv())
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

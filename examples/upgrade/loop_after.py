@@ -1,0 +1,16 @@
+"""The running event loop, which is the only one possible."""
+
+import asyncio
+
+from websockets.asyncio.client import connect
+
+
+async def main() -> None:
+    """Run the client."""
+    async with connect("ws://localhost:8765/") as websocket:
+        await websocket.send("Hello!")
+        print(await websocket.recv())
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,22 @@
+"""Headers of the response."""
+
+import asyncio
+
+from websockets.asyncio.server import ServerConnection, serve
+
+
+async def echo(websocket: ServerConnection) -> None:
+    """Handle a connection."""
+    async for message in websocket:
+        await websocket.send(message)
+
+
+async def main() -> None:
+    """Run the server."""
+    headers = {"X-Served-By": "one"}
+    async with serve(echo, "localhost", 8765, extra_headers=headers) as server:
+        await server.serve_forever()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

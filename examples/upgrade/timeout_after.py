@@ -1,0 +1,16 @@
+"""How long closing may take."""
+
+import asyncio
+
+from websockets.asyncio.client import connect
+
+
+async def main() -> None:
+    """Run the client."""
+    async with connect("ws://localhost:8765/", close_timeout=5) as websocket:
+        await websocket.send("Hello!")
+        print(await websocket.recv())
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,243 @@
+"""The programs and configurations of the how-tos, as their readers run them."""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosedError, ConnectionClosedOK, InvalidStatus
+from websockets.frames import CloseCode
+
+ROOT = Path(__file__).resolve().parents[1]
+TIMEOUT = 20
+
+# Interpreters start.
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def uri(start_program):
+    """URI of what a program serves."""
+    return f"ws://localhost:{start_program.port}"
+
+
+# Broadcasting
+
+
+@pytest.mark.parametrize("name", ["broadcast_server.py", "queues_server.py"])
+async def test_everybody_gets_what_is_broadcast(start_program, uri, name):
+    await start_program(name)
+    async with connect(uri) as one, connect(uri) as two, asyncio.timeout(TIMEOUT):
+        for websocket in (one, two):
+            first, second = await websocket.recv(), await websocket.recv()
+            assert int(second.removeprefix("tick ")) == int(first.removeprefix("tick ")) + 1
+
+
+async def test_client_that_is_too_far_behind_is_disconnected(start_program, uri):
+    # Its messages are too large for buffers to hold many of them.
+    path = start_program.directory / "queues_server.py"
+    text = path.read_text().replace('f"tick {number}"', '"x" * 1_000_000')
+    text = text.replace("maxsize=100", "maxsize=2").replace("sleep(0.1)", "sleep(0.01)")
+    path.write_text(text)
+    await start_program("queues_server.py")
+    async with connect(uri, max_queue=1, compression=None) as slow:
+        async with connect(uri, max_queue=100) as other, asyncio.timeout(TIMEOUT):
+            # While another gets many messages, it reads none.
+            for _ in range(50):
+                await other.recv()
+        with pytest.raises(ConnectionClosedError) as excinfo:
+            async with asyncio.timeout(TIMEOUT):
+                while True:
+                    await slow.recv()
+    assert excinfo.value.rcvd.code == CloseCode.TRY_AGAIN_LATER
+
+
+# Routing
+
+
+async def test_handlers_are_chosen_by_path(start_program, uri):
+    await start_program("paths_server.py")
+    for path, answer in [("/echo", "Hello!"), ("/shout?loudly", "HELLO!")]:
+        async with connect(f"{uri}{path}") as websocket:
+            await websocket.send("Hello!")
+            assert await websocket.recv() == answer
+    with pytest.raises(InvalidStatus, match="HTTP 404"):
+        await connect(f"{uri}/other")
+
+
+async def test_parts_of_the_path_can_be_arguments(start_program, uri):
+    await start_program("router_server.py")
+    async with connect(f"{uri}/greet/you") as websocket:
+        assert await websocket.recv() == "Hello, you!"
+    async with connect(f"{uri}/count/3") as websocket:
+        assert [message async for message in websocket] == ["3", "2", "1"]
+    with pytest.raises(InvalidStatus, match="HTTP 404"):
+        await connect(f"{uri}/count/many")
+
+
+# Limits
+
+
+async def test_server_with_limits_keeps_to_them(start_program, uri):
+    await start_program("limited_server.py")
+    async with connect(uri) as one, connect(uri) as two:
+        with pytest.raises(InvalidStatus) as excinfo:
+            await connect(uri)
+        assert excinfo.value.response.status_code == 503
+        assert excinfo.value.response.headers["Retry-After"] == "30"
+        await one.send("x" * 4096)
+        async with asyncio.timeout(TIMEOUT):
+            assert await one.recv() == "x" * 4096
+        await two.send("x" * 4097)
+        with pytest.raises(ConnectionClosedError) as excinfo:
+            await two.recv()
+        assert excinfo.value.rcvd.code == CloseCode.MESSAGE_TOO_BIG
+
+
+# Several processes
+
+
+@pytest.mark.skipif(not hasattr(socket, "SO_REUSEPORT"), reason="the system has no SO_REUSEPORT")
+async def test_process_takes_over_when_another_is_restarted(start_program, uri):
+    first = await start_program("shared_port_server.py")
+    async with connect(uri) as websocket, asyncio.timeout(TIMEOUT):
+        assert await first.stdout.readline() == f"ready {first.pid}\n".encode()
+        await websocket.send("one")
+        assert await websocket.recv() == f"{first.pid} got one"
+        # Both listen. The old one is told to end only when the new one is ready.
+        second = await start_program("shared_port_server.py", listens=False)
+        assert await second.stdout.readline() == f"ready {second.pid}\n".encode()
+        first.send_signal(signal.SIGTERM)
+        with pytest.raises(ConnectionClosedError) as excinfo:
+            await websocket.recv()
+        assert (excinfo.value.rcvd.code, excinfo.value.rcvd.reason) == (1012, "restarting")
+        await first.wait()
+    async with connect(uri) as websocket:
+        await websocket.send("two")
+        assert await websocket.recv() == f"{second.pid} got two"
+
+
+# Debugging
+
+
+async def test_log_shows_what_the_page_shows(start_program):
+    await start_program("tutorial/step1_server.py")
+    process = await start_program("debug_client.py", listens=False)
+    output, errors = await process.communicate()
+    page = (ROOT / "docs" / "howto" / "debugging.rst").read_text()
+    shown = [line.strip() for line in page.splitlines() if line.startswith("   DEBUG")]
+    assert len(shown) == 9
+    assert [line for line in output.decode().splitlines() if line in shown] == shown
+    assert errors == b""
+
+
+# Testing
+
+
+def test_tests_of_an_application_pass(start_program):
+    command = [sys.executable, "-m", "pytest", "-q", "-o", "asyncio_mode=auto"]
+    command += ["-p", "no:cacheprovider", "--rootdir", "."]
+    directory = start_program.directory / "testing"
+    run = subprocess.run(command, cwd=directory, capture_output=True, text=True, timeout=60)
+    assert run.returncode == 0, run.stdout
+    assert "3 passed" in run.stdout
+
+
+# Reverse proxies
+
+
+def find_program(name):
+    """Return the path of a program that administrators run."""
+    path = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
+    if path is None:
+        pytest.skip(f"there is no {name} on PATH")
+    return path
+
+
+@pytest.fixture(params=["nginx", "haproxy"])
+async def proxy(request, start_program, tmp_path):
+    """Run a proxy with the configuration of the page, and give its port."""
+    program = find_program(request.param)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    name = {"nginx": "nginx.conf", "haproxy": "haproxy.cfg"}[request.param]
+    config = start_program.directory / "reverse_proxies" / name
+    text = config.read_text().replace("8080", str(port))
+    log = tmp_path / "error.log"
+    if request.param == "nginx":
+        # Where a user may write who isn't root.
+        text += f"pid {tmp_path}/nginx.pid;\ndaemon off;\nuser root;\n"
+        if os.getuid():
+            text = text.replace("user root;\n", "")
+        paths = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+        temporary = "".join(f"{path}_temp_path {tmp_path}/{path};\n" for path in paths)
+        text = text.replace("http {\n", f"http {{\naccess_log off;\n{temporary}")
+        command = [program, "-c", config, "-e", log, "-p", tmp_path]
+    else:
+        command = [program, "-db", "-f", config]
+    config.write_text(text)
+    with (tmp_path / "output.log").open("w") as output:
+        process = await asyncio.create_subprocess_exec(
+            *map(str, command), stdout=output, stderr=subprocess.STDOUT
+        )
+        try:
+            async with asyncio.timeout(TIMEOUT):
+                while True:
+                    text = (tmp_path / "output.log").read_text()
+                    assert process.returncode is None, text
+                    with contextlib.suppress(OSError):
+                        _, writer = await asyncio.open_connection("127.0.0.1", port)
+                        writer.close()
+                        break
+                    # There is no event to wait for.
+                    await asyncio.sleep(0.02)
+            yield port
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                process.terminate()
+            await process.wait()
+
+
+async def connect_through(port, **kwargs):
+    """Connect through the proxy, which may have to find out that the server is up."""
+    async with asyncio.timeout(TIMEOUT):
+        while True:
+            try:
+                return await connect(f"ws://127.0.0.1:{port}/", **kwargs)
+            except InvalidStatus as exc:
+                if exc.response.status_code not in (502, 503):
+                    raise
+                await asyncio.sleep(0.05)
+
+
+async def test_proxy_passes_connections_on(start_program, proxy):
+    server = await start_program("behind_proxy_server.py")
+    async with await connect_through(proxy) as websocket:
+        assert await websocket.recv() == "127.0.0.1"
+        assert websocket.response.headers["Sec-WebSocket-Extensions"]
+        for message in ["Hello!", b"\0" * 100_000, "x" * 1_000_000]:
+            await websocket.send(message)
+            assert await websocket.recv() == message
+        await (await websocket.ping())
+        await websocket.close(4000, "bye")
+        assert (websocket.close_code, websocket.close_reason) == (4000, "bye")
+    # It can't be fooled about who the client is.
+    headers = {"X-Forwarded-For": "192.0.2.1"}
+    async with await connect_through(proxy, additional_headers=headers) as websocket:
+        assert await websocket.recv() == "127.0.0.1"
+        # A restart of the server is seen by clients.
+        server.send_signal(signal.SIGINT)
+        with pytest.raises((ConnectionClosedOK, ConnectionClosedError)):
+            await websocket.recv()
+        assert websocket.close_code == 1001
+    await server.communicate()
+    with pytest.raises(InvalidStatus, match=r"HTTP 50[23]"):
+        await connect(f"ws://127.0.0.1:{proxy}/")

@@ -1,0 +1,176 @@
+"""Check versions: run by ``nox -s versions``.
+
+* Source that differs from the last release needs a higher version: two different wheels must never
+  share a number.
+* The version is at least what the fragments of the changelog ask for.
+* The floor of a range names a release, or the one that is coming, and its cap is the next major.
+* What a program that used the last release would miss needs a higher major.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from .workspace import (
+    ROOT,
+    Package,
+    Version,
+    WorkspaceError,
+    export,
+    find_releases,
+    format_version,
+    git,
+    read_packages,
+    tag_of,
+)
+
+# Kinds of changes, as the names of fragments have them.
+MAJOR = ["breaking"]
+MINOR = ["feature", "deprecation"]
+PATCH = ["bugfix", "doc", "misc"]
+
+
+def next_version(last: Version, kinds: set[str]) -> Version:
+    """Return the version that follows from the kinds of changes.
+
+    Args:
+        last: The last release.
+        kinds: Kinds of the changes since.
+
+    """
+    major, minor, patch = last
+    if kinds & set(MAJOR):
+        return major + 1, 0, 0
+    if kinds & set(MINOR):
+        return major, minor + 1, 0
+    return major, minor, patch + 1
+
+
+def kind_of(fragment: Path) -> str:
+    """Return the kind of change that a fragment tells of.
+
+    Raises:
+        WorkspaceError: There is no such kind.
+
+    """
+    kind = fragment.name.split(".")[-2]
+    if kind not in [*MAJOR, *MINOR, *PATCH]:
+        raise WorkspaceError(
+            f"{fragment.name}: unknown kind of change {kind!r}; "
+            f"there are {', '.join([*MAJOR, *MINOR, *PATCH])}"
+        )
+    return kind
+
+
+def check_version(package: Package, root: Path = ROOT) -> Iterator[str]:
+    """Complain about a version that is too low for what changed."""
+    releases = find_releases(package.name, root)
+    if not releases:
+        return
+    last = releases[-1]
+    version = format_version(package.version)
+    kinds = {kind_of(fragment) for fragment in package.fragments}
+    tag = tag_of(package.name, last)
+    paths = [f"packages/{package.name}/{path}" for path in ("src", "pyproject.toml")]
+    changed = git(root, "diff", "--name-only", tag, "--", *paths).split()
+    changed += git(root, "ls-files", "--others", "--exclude-standard", "--", *paths).split()
+    if package.version < last or (package.version == last and (changed or kinds)):
+        wanted = format_version(next_version(last, kinds))
+        files = ", ".join(changed) or "changelog.d"
+        yield (
+            f"{package.name}: changed since {tag} ({files}), but its version is {version}; "
+            f"raise it to {wanted} in _version.py"
+        )
+    elif package.version != last and package.version < next_version(last, kinds):
+        wanted = format_version(next_version(last, kinds))
+        yield f"{package.name}: its changes ask for {wanted}, but its version is {version}"
+
+
+def check_floors(
+    package: Package, packages: dict[str, Package], root: Path = ROOT
+) -> Iterator[str]:
+    """Complain about ranges whose ends don't exist."""
+    for requirement in package.requirements:
+        floor, name = requirement.floor, requirement.name
+        coming = packages[name].version
+        if floor != coming and floor not in find_releases(name, root):
+            yield (
+                f"{package.name}: requires {name}>={format_version(floor)}, which isn't a release "
+                f"(there is no tag {tag_of(name, floor)}), nor the coming one, "
+                f"{format_version(coming)}"
+            )
+        if requirement.cap != floor[0] + 1:
+            yield f"{package.name}: requires {name}<{requirement.cap}, should be <{floor[0] + 1}"
+        if not floor <= coming < (requirement.cap, 0, 0):
+            yield (
+                f"{package.name}: requires {name}>={format_version(floor)},<{requirement.cap}, "
+                f"but the one beside it is {format_version(coming)}"
+            )
+
+
+def check_api(package: Package, root: Path = ROOT) -> Iterator[str]:
+    """Complain about an incompatible change of the API that comes without a major version."""
+    releases = find_releases(package.name, root)
+    if not releases or package.version[0] > releases[-1][0]:
+        return
+    tag = tag_of(package.name, releases[-1])
+    with tempfile.TemporaryDirectory() as directory:
+        export(tag, Path(directory), root)
+        for breakage in find_breakages(package, Path(directory), root):
+            yield f"{package.name}: breaks programs that work with {tag}: {breakage}"
+
+
+def find_breakages(package: Package, released: Path, root: Path) -> Iterator[str]:
+    """Compare the API of a package with that of a release.
+
+    Args:
+        package: The package.
+        released: Tree of the release.
+        root: Tree of now.
+
+    """
+    import griffe
+
+    source = f"packages/{package.name}/src"
+    old, new = (
+        griffe.load(package.import_name, search_paths=[tree / source], allow_inspection=False)
+        for tree in (released, root)
+    )
+    for breakage in griffe.find_breaking_changes(old, new):
+        text = breakage.explain(griffe.ExplanationStyle.ONE_LINE)
+        yield re.sub(r"\x1b\[\d*m", "", text).replace(f"{released}/", "")
+
+
+def check_all(root: Path = ROOT) -> list[str]:
+    """Check all packages; return what there is to complain about."""
+    packages = read_packages(root)
+    complaints: list[str] = []
+    for package in packages.values():
+        complaints += check_version(package, root)
+        complaints += check_floors(package, packages, root)
+        complaints += check_api(package, root)
+    return complaints
+
+
+def main() -> int:
+    """Print complaints; return the exit status."""
+    try:
+        complaints = check_all()
+    except WorkspaceError as exc:
+        complaints = [str(exc)]
+    for complaint in complaints:
+        print(complaint)
+    if not complaints:
+        for package in read_packages().values():
+            releases = find_releases(package.name)
+            last = f"after {format_version(releases[-1])}" if releases else "the first"
+            print(f"{package.name} {format_version(package.version)}, {last}")
+    return 1 if complaints else 0
+
+
+if __name__ == "__main__":  # pragma: no cover - nox runs it
+    sys.exit(main())

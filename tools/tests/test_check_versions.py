@@ -1,0 +1,163 @@
+import pytest
+
+from tools import check_versions
+from tools.check_versions import check_all, next_version
+from tools.workspace import WorkspaceError
+
+LOWER = "packages/ws-lower/src/ws_lower/__init__.py"
+
+# git, griffe and towncrier are processes, or read much.
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    "kinds, version",
+    [
+        (set(), (1, 2, 4)),
+        ({"bugfix", "doc", "misc"}, (1, 2, 4)),
+        ({"feature", "bugfix"}, (1, 3, 0)),
+        ({"deprecation"}, (1, 3, 0)),
+        ({"breaking", "feature"}, (2, 0, 0)),
+    ],
+)
+def test_version_follows_from_the_kinds_of_changes(kinds, version):
+    assert next_version((1, 2, 3), kinds) == version
+
+
+def test_before_the_first_release_all_is_well(repository):
+    assert check_all(repository.root) == []
+
+
+def test_right_after_a_release_all_is_well(released):
+    assert check_all(released.root) == []
+
+
+@pytest.mark.parametrize("commit", [True, False], ids=["committed", "not committed"])
+@pytest.mark.parametrize("path", [LOWER, "packages/ws-lower/src/ws_lower/new.py"])
+def test_changed_source_needs_another_version(released, path, commit):
+    released.write(path, "def greet(name):\n    return 2 * name\n")
+    if commit:
+        released.commit()
+    name = path.removeprefix("packages/ws-lower/")
+    (complaint,) = check_all(released.root)
+    assert complaint == (
+        f"ws-lower: changed since ws-lower-v1.0.0 (packages/ws-lower/{name}), "
+        "but its version is 1.0.0; raise it to 1.0.1 in _version.py"
+    )
+    released.set_version("ws-lower", "1.0.1")
+    assert check_all(released.root) == []
+
+
+def test_changed_tests_need_no_other_version(released):
+    released.write("packages/ws-lower/tests/test_greet.py", "")
+    released.commit()
+    assert check_all(released.root) == []
+
+
+def test_version_that_goes_back_is_an_error(released):
+    released.set_version("ws-lower", "0.9.0")
+    complaints = check_all(released.root)
+    assert any("its version is 0.9.0; raise it to 1.0.1" in complaint for complaint in complaints)
+
+
+def test_version_is_at_least_what_fragments_ask_for(released):
+    released.write("packages/ws-lower/changelog.d/1.feature.md", "Something new.\n")
+    released.set_version("ws-lower", "1.0.1")
+    expected = ["ws-lower: its changes ask for 1.1.0, but its version is 1.0.1"]
+    assert check_all(released.root) == expected
+    # It may be higher than what they ask for.
+    released.set_version("ws-lower", "1.2.0")
+    assert check_all(released.root) == []
+
+
+def test_fragment_alone_needs_another_version(released):
+    released.write("packages/ws-lower/changelog.d/1.bugfix.md", "Something fixed.\n")
+    (complaint,) = check_all(released.root)
+    assert complaint == (
+        "ws-lower: changed since ws-lower-v1.0.0 (changelog.d), but its version is 1.0.0; "
+        "raise it to 1.0.1 in _version.py"
+    )
+
+
+def test_fragment_of_an_unknown_kind_is_an_error(released):
+    released.write("packages/ws-lower/changelog.d/1.feeture.md", "Something new.\n")
+    with pytest.raises(WorkspaceError, match="unknown kind of change 'feeture'; there are break"):
+        check_all(released.root)
+
+
+def test_floor_must_be_a_release_or_the_coming_one(released):
+    released.set_version("ws-lower", "1.2.0")
+    released.add_package("ws-upper", "ws-lower>=1.1.0,<2")
+    released.set_version("ws-upper", "1.0.1")
+    (complaint,) = check_all(released.root)
+    assert complaint == (
+        "ws-upper: requires ws-lower>=1.1.0, which isn't a release "
+        "(there is no tag ws-lower-v1.1.0), nor the coming one, 1.2.0"
+    )
+    released.add_package("ws-upper", "ws-lower>=1.2.0,<2")
+    released.set_version("ws-upper", "1.0.1")
+    assert check_all(released.root) == []
+
+
+def test_cap_is_the_next_major(released):
+    released.add_package("ws-upper", "ws-lower>=1.0.0,<3")
+    released.set_version("ws-upper", "1.0.1")
+    assert check_all(released.root) == ["ws-upper: requires ws-lower<3, should be <2"]
+
+
+def test_range_must_have_the_sibling_beside_it(released):
+    released.set_version("ws-lower", "2.0.0")
+    assert check_all(released.root) == [
+        "ws-upper: requires ws-lower>=1.0.0,<2, but the one beside it is 2.0.0"
+    ]
+
+
+@pytest.mark.parametrize(
+    "source, what",
+    [
+        ("", "greet: Public object was removed"),
+        ("def greet(name, greeting):\n    return name\n", "greet(greeting): Parameter was added"),
+    ],
+)
+def test_change_that_breaks_programs_needs_a_major_version(released, source, what):
+    released.write(LOWER, source)
+    released.set_version("ws-lower", "1.1.0")
+    (complaint,) = check_all(released.root)
+    assert complaint.startswith("ws-lower: breaks programs that work with ws-lower-v1.0.0: ")
+    assert what in complaint
+    assert "\x1b" not in complaint
+    released.set_version("ws-lower", "2.0.0")
+    released.add_package("ws-upper", "ws-lower>=2.0.0,<3")
+    released.set_version("ws-upper", "1.0.1")
+    assert check_all(released.root) == []
+
+
+def test_change_that_adds_something_does_not(released):
+    released.write(LOWER, "def greet(name, greeting='Hello'):\n    return name\n")
+    released.set_version("ws-lower", "1.1.0")
+    assert check_all(released.root) == []
+
+
+def test_all_complaints_are_printed(monkeypatch, capsys):
+    monkeypatch.setattr(check_versions, "check_all", lambda: ["one", "two"])
+    assert check_versions.main() == 1
+    assert capsys.readouterr().out == "one\ntwo\n"
+
+
+def test_error_is_printed(monkeypatch, capsys):
+    def fail():
+        raise WorkspaceError("broken")
+
+    monkeypatch.setattr(check_versions, "check_all", fail)
+    assert check_versions.main() == 1
+    assert capsys.readouterr().out == "broken\n"
+
+
+def test_versions_are_printed_when_all_is_well(released, monkeypatch, capsys):
+    packages = check_versions.read_packages(released.root)
+    monkeypatch.setattr(check_versions, "check_all", list)
+    monkeypatch.setattr(check_versions, "read_packages", lambda: packages)
+    releases = {"ws-lower": [(1, 0, 0)], "ws-upper": []}
+    monkeypatch.setattr(check_versions, "find_releases", releases.__getitem__)
+    assert check_versions.main() == 0
+    assert capsys.readouterr().out == "ws-lower 1.0.0, after 1.0.0\nws-upper 1.0.0, the first\n"

@@ -1,0 +1,158 @@
+"""What the packages say about themselves, and which of their releases there are.
+
+Releases are tags, such as ``ws-protocol-v1.2.0``.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tarfile
+import tomllib
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+Version = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """A range of versions of a sibling: at least ``floor``, and of a lower major than ``cap``."""
+
+    name: str
+    floor: Version
+    cap: int
+
+
+@dataclass(frozen=True)
+class Package:
+    """A distribution of this repository.
+
+    Attributes:
+        name: Its name.
+        directory: Where it is.
+        version: The version of its next release, from ``_version.py``.
+        requirements: Siblings it requires, extras included.
+
+    """
+
+    name: str
+    directory: Path
+    version: Version
+    requirements: list[Requirement]
+
+    @property
+    def import_name(self) -> str:
+        """Name to import it by."""
+        return self.name.replace("-", "_")
+
+    @property
+    def version_file(self) -> Path:
+        """File that has the version."""
+        return self.directory / "src" / self.import_name / "_version.py"
+
+    @property
+    def fragments(self) -> list[Path]:
+        """What the changelog will say of the next release: ``changelog.d/*.TYPE.md``."""
+        return sorted((self.directory / "changelog.d").glob("*.*.md"))
+
+
+class WorkspaceError(Exception):
+    """Something in the repository isn't as it has to be."""
+
+
+def parse_version(text: str) -> Version:
+    """Parse a version in three parts.
+
+    Raises:
+        WorkspaceError: It isn't one.
+
+    """
+    match = re.fullmatch(r"(\d+)\.(\d+)\.(\d+)", text)
+    if match is None:
+        raise WorkspaceError(f"{text!r} isn't a version in three parts, such as 1.2.0")
+    return int(match[1]), int(match[2]), int(match[3])
+
+
+def format_version(version: Version) -> str:
+    """Return a version as text."""
+    return ".".join(map(str, version))
+
+
+def read_package(directory: Path, siblings: set[str]) -> Package:
+    """Read what a package says about itself.
+
+    Args:
+        directory: Where it is.
+        siblings: Names of all distributions of the repository.
+
+    Raises:
+        WorkspaceError: It requires a sibling in another way than ``NAME>=X.Y.Z,<MAJOR``.
+
+    """
+    project = tomllib.loads((directory / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    name = project["name"]
+    texts = [*project.get("dependencies", [])]
+    for extra in project.get("optional-dependencies", {}).values():
+        texts += extra
+    requirements = []
+    for text in texts:
+        required = re.match(r"[\w-]+", text)
+        if required is None or required[0] not in siblings:
+            continue
+        match = re.fullmatch(r"[\w-]+(?:\[[\w,-]+\])?>=([\d.]+),<(\d+)", text)
+        if match is None:
+            raise WorkspaceError(f"{name} requires {text!r}, which isn't NAME>=X.Y.Z,<MAJOR")
+        requirement = Requirement(required[0], parse_version(match[1]), int(match[2]))
+        if requirement not in requirements:
+            requirements.append(requirement)
+    source = directory / "src" / name.replace("-", "_") / "_version.py"
+    found = re.search(r'^__version__ = "(.*)"$', source.read_text(encoding="utf-8"), re.MULTILINE)
+    if found is None:
+        raise WorkspaceError(f'{source} doesn\'t say __version__ = "..."')
+    return Package(name, directory, parse_version(found[1]), requirements)
+
+
+def read_packages(root: Path = ROOT) -> dict[str, Package]:
+    """Read what all packages say about themselves, by name."""
+    directories = sorted(path.parent for path in root.glob("packages/*/pyproject.toml"))
+    siblings = {directory.name for directory in directories}
+    return {directory.name: read_package(directory, siblings) for directory in directories}
+
+
+def git(root: Path, *arguments: str) -> str:
+    """Run a command of git; return what it prints.
+
+    Raises:
+        WorkspaceError: It fails.
+
+    """
+    run = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=False)
+    if run.returncode:
+        raise WorkspaceError(f"git {' '.join(arguments)}: {run.stderr.strip()}")
+    return run.stdout
+
+
+def tag_of(name: str, version: Version) -> str:
+    """Return the tag of a release."""
+    return f"{name}-v{format_version(version)}"
+
+
+def find_releases(name: str, root: Path = ROOT) -> list[Version]:
+    """Return the versions of a package that were released, in order; none outside of git."""
+    if not (root / ".git").exists():
+        return []
+    tags = git(root, "tag", "--list", f"{name}-v*").split()
+    return sorted(parse_version(tag.removeprefix(f"{name}-v")) for tag in tags)
+
+
+def export(tag: str, directory: Path, root: Path = ROOT) -> None:
+    """Write the tree of a release into a directory."""
+    run = subprocess.run(["git", "archive", tag], cwd=root, capture_output=True, check=False)
+    if run.returncode:
+        raise WorkspaceError(f"git archive {tag}: {run.stderr.decode().strip()}")
+    with tarfile.open(fileobj=BytesIO(run.stdout)) as archive:
+        archive.extractall(directory, filter="data")
