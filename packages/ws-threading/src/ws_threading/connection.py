@@ -733,7 +733,8 @@ class Connection(BaseConnection[PongReceived]):
         except OSError as exc:
             self._failure = self._failure or exc
             return False
-        if not data:
+        # After a failure, the stream seems to end normally.
+        if not data and self._failure is None:
             self.session.receive_eof()
             self._process_received([])
         return bool(data)
