@@ -611,12 +611,7 @@ class Connection(BaseConnection[PongReceived]):
     def _flush(self) -> None:
         """Give the socket what it takes of what the protocol wants to send."""
         try:
-            writes = self.protocol.data_to_send()
-            if writes:
-                self._queue(self._stream.encrypt(b"".join(writes)))
-                if not writes[-1]:
-                    self._queue(self._stream.end())
-                    self._ends = True
+            self._queue_writes()
             while self._outgoing:
                 data = self._outgoing[0]
                 size = self.socket.send(data)
@@ -625,6 +620,10 @@ class Connection(BaseConnection[PongReceived]):
                     self._outgoing[0] = data[size:]
                 else:
                     self._outgoing.popleft()
+                if self.protocol.congested and not self._outgoing:
+                    # Now that the peer reads, there may be a pong that was held back.
+                    self.protocol.congested = False
+                    self._queue_writes()
             if self._ends:
                 self._ends = False
                 self.socket.shutdown(socket.SHUT_WR)
@@ -638,6 +637,15 @@ class Connection(BaseConnection[PongReceived]):
             self._wake()
             raise
         self.protocol.congested = bool(self._outgoing)
+
+    def _queue_writes(self) -> None:
+        """Queue what the protocol wants to send."""
+        writes = self.protocol.data_to_send()
+        if writes:
+            self._queue(self._stream.encrypt(b"".join(writes)))
+            if not writes[-1]:
+                self._queue(self._stream.end())
+                self._ends = True
 
     def _queue(self, data: bytes) -> None:
         if data:
