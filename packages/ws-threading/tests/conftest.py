@@ -103,6 +103,8 @@ class Peer:
             events += new
             with contextlib.suppress(OSError):
                 self.flush()
+        with contextlib.suppress(OSError):
+            self.flush()
         return events
 
 
@@ -119,6 +121,7 @@ def join(side):
         def join(**options):
             mine, theirs = socket.socketpair()
             stack.enter_context(theirs)
+            stack.enter_context(mine)
             connection = Connection(mine, Protocol(side), **options)
             stack.callback(connection.wait_closed)
             stack.callback(connection.abort)
