@@ -65,7 +65,7 @@ TEST_PEERS = {
     "ws-threading": ["python-socks>=2.4", "trustme>=1.1", "werkzeug>=3.0"],
     # The first is what they need, which isn't a sibling.
     "websockets": ["trio>=0.27"],
-    "ws-trio": ["trio>=0.27", "python-socks[trio]>=2.4", "trustme>=1.1", "werkzeug>=3.0"],
+    "ws-trio": ["trio>=0.27", "python-socks[trio]>=2.8", "trustme>=1.1", "werkzeug>=3.0"],
 }
 
 nox.options.allow_parallel = True
