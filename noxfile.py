@@ -193,6 +193,7 @@ def integration(session: nox.Session) -> None:
 @nox.session(tags=["ci"], requires=["build"])
 def autobahn(session: nox.Session) -> None:
     """Run the Autobahn testsuite: the quick level, or `nox -s autobahn -- --level full`."""
+    session.install("trio>=0.27")
     install_wheels(session, PACKAGES)
     directory = ROOT / "tests-integration" / "autobahn"
     session.run(
