@@ -8,14 +8,12 @@ says what packages have: a test that is marked with one of its rows runs for tho
 from __future__ import annotations
 
 import contextlib
-import csv
 import functools
 import os
 import queue
 import ssl
 import threading
 from concurrent.futures import Future
-from pathlib import Path
 
 import pytest
 import trustme
@@ -25,22 +23,12 @@ from .drivers.on_asyncio import AsyncioDriver
 from .drivers.on_legacy import LegacyDriver
 from .drivers.on_threading import ThreadingDriver
 from .drivers.on_trio import TrioDriver
+from .features import read_features
 from .raw import Proxy, RawServer, connect_raw
 
 DRIVERS = {
     driver.name: driver for driver in (AsyncioDriver, ThreadingDriver, TrioDriver, LegacyDriver)
 }
-FEATURES = Path(__file__).parents[2] / "docs" / "reference" / "features.csv"
-
-
-@functools.cache
-def read_features():
-    """Return which packages have which features, from the documentation."""
-    with FEATURES.open(newline="") as file:
-        return {
-            row.pop("feature"): [package for package, cell in row.items() if cell == "yes"]
-            for row in csv.DictReader(file)
-        }
 
 
 def pytest_generate_tests(metafunc):
