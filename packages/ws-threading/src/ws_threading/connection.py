@@ -112,7 +112,6 @@ class Connection(BaseConnection[PongReceived]):
         # Tell of what was received, and of what was sent; both, that the connection is lost.
         self._received = threading.Condition(self._mutex)
         self._sent = threading.Condition(self._mutex)
-        self._lost = threading.Event()
 
         # Whether the connection's thread doesn't read, because enough waits to be received.
         self._reading_paused = False
@@ -365,7 +364,11 @@ class Connection(BaseConnection[PongReceived]):
     def wait_closed(self) -> None:
         """Wait until the connection is closed: until :attr:`state` is CLOSED, and the TCP
         connection is gone."""
-        self._lost.wait()
+        with self._mutex:
+            # Not without the lock: a signal handler may call this while the thread that it
+            # interrupts has it, and waiting gives it away.
+            while not self.session.lost:
+                self._sent.wait()
         self._thread.join()
 
     def ping(self, data: DataLike | None = None, *, ack_on_close: bool = False) -> threading.Event:
@@ -783,7 +786,6 @@ class Connection(BaseConnection[PongReceived]):
             sock.close()
         self._received.notify_all()
         self._sent.notify_all()
-        self._lost.set()
 
 
 def get_address(method: Any) -> Any:
