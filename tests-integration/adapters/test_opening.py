@@ -78,6 +78,16 @@ def test_function_that_selects_the_subprotocol_may_refuse(driver, start_server):
     assert status == http.HTTPStatus.BAD_REQUEST
 
 
+@feature("refusing clients without an acceptable subprotocol")
+@pytest.mark.parametrize("offered", [["talk"], None])
+def test_client_without_an_acceptable_subprotocol_is_refused(
+    client_driver, server_driver, start_server, offered
+):
+    service = start_server(server_driver, subprotocols=["chat"])
+    status, _ = client_driver.refused(service.uri(), subprotocols=offered)
+    assert status == http.HTTPStatus.BAD_REQUEST
+
+
 @feature("compression")
 @pytest.mark.parametrize("of_client", ["deflate", None])
 @pytest.mark.parametrize("of_server", ["deflate", None])
