@@ -265,8 +265,9 @@ _PROGRAM = """
 import os, signal, socket, threading, time
 from ws_protocol.protocol import Protocol, Side
 from ws_threading import Connection
-from ws_threading._stream import Stream
 
+# Python leaves it ignored where whatever started the tests does.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 mine, theirs = socket.socketpair()
 connection = Connection(mine, Protocol(Side.CLIENT), close_timeout=0.1)
 

@@ -537,6 +537,8 @@ def use():
         websocket.wait_closed()
         print(websocket.close_code)
 
+# Python leaves it ignored where whatever started the tests does.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 with serve(handler, "127.0.0.1", 0) as server:
     signal.signal(signal.SIGTERM, lambda *_: server.shutdown())
     thread = threading.Thread(target=use)
