@@ -23,9 +23,9 @@ nitpicky = True
 nitpick_ignore_regex = [
     (
         "py:.*",
-        r"_?(asyncio|collections|contextlib|http|logging|os|re|socket|ssl|ssl_module|time|trio|uuid"
-        r"|zlib)(\..*)?",
+        r"_?(asyncio|collections|contextlib|http|logging|os|re|socket|ssl|ssl_module)(\..*)?",
     ),
+    ("py:.*", r"(time|trio|uuid|zlib)(\..*)?"),
     ("py:obj", "True|False"),
     # Of werkzeug.
     ("py:class", r"(werkzeug\.routing\.)?Map"),
