@@ -75,7 +75,7 @@ TEST_PEERS = {
     "ws-threading": ["python-socks>=2.4", "trustme>=1.1", "werkzeug>=3.0"],
     # The first is what they need, which isn't a sibling.
     "websockets": ["trio>=0.27"],
-    "ws-trio": ["trio>=0.27", "python-socks[trio]>=2.4", "trustme>=1.1", "werkzeug>=3.0"],
+    "ws-trio": ["trio>=0.27", "python-socks[trio]>=2.8", "trustme>=1.1", "werkzeug>=3.0"],
 }
 
 # Tests that use the compiled kernel with all kinds of bytes, and don't measure memory.
@@ -428,7 +428,8 @@ def release(session: nox.Session) -> None:
 @nox.session(tags=["ci"], requires=["build"])
 def autobahn(session: nox.Session) -> None:
     """Run the Autobahn testsuite: the quick level, or `nox -s autobahn -- --level full`."""
-    install_wheels(session, ALONE)
+    session.install("trio>=0.27")
+    install_wheels(session, PACKAGES)
     directory = ROOT / "tests-integration" / "autobahn"
     session.run(
         *["python", str(directory / "run.py")],

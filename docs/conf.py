@@ -23,15 +23,17 @@ nitpicky = True
 nitpick_ignore_regex = [
     (
         "py:.*",
-        r"_?(asyncio|collections|contextlib|http|logging|os|re|socket|ssl|ssl_module|time|uuid|zlib)(\..*)?",
+        r"_?(asyncio|collections|contextlib|http|logging|os|re|socket|ssl|ssl_module)(\..*)?",
     ),
+    ("py:.*", r"(time|trio|uuid|zlib)(\..*)?"),
     ("py:obj", "True|False"),
     # Of werkzeug.
     ("py:class", r"(werkzeug\.routing\.)?Map"),
-    # What an object must have, which isn't a public name; and a type variable.
+    # What objects must have, and iterators, which aren't public names; and a type variable.
     (
         "py:class",
-        r"ws_auth\.basic\._Connection|ws_protocol\.broadcast\._Recipient|([a-z_.]+\.)?Waiter",
+        r"ws_auth\.basic\._Connection|ws_protocol\.broadcast\._Recipient"
+        r"|ws_trio\._iterators\.Iterator|([a-z_.]+\.)?Waiter",
     ),
     # What docstrings of subclasses of Protocol call by its name alone, and is described there; and
     # two values that have no description.

@@ -2,31 +2,29 @@
 
 Usage: python echo_client.py URL AGENT
 
-The agent is the API that it is written for: asyncio or legacy.
+The agent is what it is written for: asyncio, threading, trio, or legacy, which is the original API.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sys
+from typing import Any
+
+import trio
 
 import websockets.asyncio.client
 import websockets.legacy.client
+import websockets.sync.client
+import websockets.trio.client
 from websockets.exceptions import ConnectionClosed
-
-CONNECT = {
-    "asyncio": websockets.asyncio.client.connect,
-    "legacy": websockets.legacy.client.connect,
-}
 
 # Cases in groups 9, 12 and 13 have messages of up to 16 MiB.
 MAX_SIZE = 2**25
 
 
-async def main() -> None:
+async def run_cases(connect: Any, url: str, agent: str) -> None:
     """Run every case that the testsuite has, and have the reports written."""
-    url, agent = sys.argv[1:]
-    connect = CONNECT[agent]
     async with connect(f"{url}/getCaseCount") as websocket:
         count = int(await websocket.recv())
     for case in range(1, count + 1):
@@ -41,5 +39,34 @@ async def main() -> None:
         pass
 
 
+def run_cases_blocking(url: str, agent: str) -> None:
+    """Do the same with blocking calls."""
+    connect = websockets.sync.client.connect
+    with connect(f"{url}/getCaseCount") as websocket:
+        count = int(websocket.recv())
+    for case in range(1, count + 1):
+        uri = f"{url}/runCase?case={case}&agent={agent}"
+        with connect(uri, max_size=MAX_SIZE) as websocket:
+            try:
+                for message in websocket:
+                    websocket.send(message)
+            except ConnectionClosed:
+                pass
+    with connect(f"{url}/updateReports?agent={agent}"):
+        pass
+
+
+def main() -> None:
+    """Run all cases."""
+    url, agent = sys.argv[1:]
+    if agent == "threading":
+        run_cases_blocking(url, agent)
+    elif agent == "trio":
+        trio.run(run_cases, websockets.trio.client.connect, url, agent)
+    else:
+        api = {"asyncio": websockets.asyncio.client, "legacy": websockets.legacy.client}[agent]
+        asyncio.run(run_cases(api.connect, url, agent))
+
+
 if __name__ == "__main__":
-    asyncio.run(main())
+    main()

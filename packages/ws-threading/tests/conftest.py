@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
-import gc
+import os
 import socket
 import ssl
 import tempfile
@@ -21,6 +21,14 @@ from ws_threading import Connection, serve
 
 # In seconds, for what takes milliseconds unless it is broken.
 TIMEOUT = 30
+
+
+@pytest.fixture(autouse=True)
+def _no_proxies(monkeypatch):
+    """Hide the proxies that the environment configures."""
+    for name in list(os.environ):
+        if name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
 
 
 @pytest.fixture(autouse=True)
@@ -103,6 +111,8 @@ class Peer:
             events += new
             with contextlib.suppress(OSError):
                 self.flush()
+        with contextlib.suppress(OSError):
+            self.flush()
         return events
 
 
@@ -119,6 +129,7 @@ def join(side):
         def join(**options):
             mine, theirs = socket.socketpair()
             stack.enter_context(theirs)
+            stack.enter_context(mine)
             connection = Connection(mine, Protocol(side), **options)
             stack.callback(connection.wait_closed)
             stack.callback(connection.abort)
@@ -208,10 +219,36 @@ def echo(connection):
 
 
 @pytest.fixture
-def collect_garbage():
-    """Return a function that tells whether the garbage collector finds nothing to do."""
+def run_tcp(start):
+    """Return a function that runs a TCP server for one connection, and returns its port. It takes
+    a function that gets a socket, which is closed when it returns, and a TLS context."""
+    with contextlib.ExitStack() as stack:
 
-    def collect_garbage():
-        return gc.collect()
+        def run_tcp(talk, context=None):
+            listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+            listener.settimeout(TIMEOUT)
 
-    return collect_garbage
+            def run():
+                with contextlib.suppress(OSError):
+                    sock, _ = listener.accept()
+                    with sock:
+                        sock.settimeout(TIMEOUT)
+                        if context is None:
+                            talk(sock)
+                        else:
+                            with context.wrap_socket(sock, server_side=True) as tls_sock:
+                                talk(tls_sock)
+
+            future = start(run)
+            stack.callback(future.result, TIMEOUT)
+            # Wakes it, if nobody connected.
+            stack.callback(shut_down, listener)
+            return listener.getsockname()[1]
+
+        yield run_tcp
+
+
+def shut_down(sock):
+    """End both directions of a socket, if it isn't closed."""
+    with contextlib.suppress(OSError):
+        sock.shutdown(socket.SHUT_RDWR)

@@ -89,6 +89,7 @@ def test_iteration_ends_with_the_connection(connection, peer):
     peer.send("a", "b")
     peer.protocol.send_close(1000)
     peer.flush()
+    peer.receive_until_end()
     assert list(connection) == ["a", "b"]
     with pytest.raises(ConnectionClosedOK):
         connection.recv()
@@ -98,6 +99,7 @@ def test_iteration_fails_with_the_connection(connection, peer):
     peer.send("a")
     peer.protocol.fail(1002, "oops")
     peer.flush()
+    peer.receive_until_end()
     messages = iter(connection)
     assert next(messages) == "a"
     with pytest.raises(ConnectionClosedError, match="oops"):

@@ -443,8 +443,9 @@ async def test_connection_that_was_accepted_as_the_server_closed_is_refused(serv
             if self.accepted:
                 await trio.sleep_forever()
             self.accepted = True
-            # As soon as this is returned, and before the handler's task begins.
-            trio.lowlevel.spawn_system_task(server.aclose)
+            with trio.CancelScope(shield=True) as scope:
+                scope.cancel()
+                await server.aclose()
             return theirs
 
         async def aclose(self):
@@ -454,10 +455,11 @@ async def test_connection_that_was_accepted_as_the_server_closed_is_refused(serv
     if tls:
         theirs = trio.SSLStream(theirs, server_tls, server_side=True)
     server = Server([Listener()], wait_for)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(server.serve_forever)
-        data = await read_all(ours)
-        await ours.aclose()
+    with trio.fail_after(60):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(server.serve_forever)
+            data = await read_all(ours)
+            await ours.aclose()
     assert data == b"" if tls else data.startswith(b"HTTP/1.1 503 ")
 
 

@@ -7,6 +7,7 @@ network. And TLS to a server, through a proxy that is itself reached by TLS, is 
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import socket
 import ssl
@@ -140,11 +141,6 @@ class Stream:
         # The one closest to the network first.
         self._layers: list[TLSLayer] = []
 
-    @property
-    def tls(self) -> ssl.SSLObject | None:
-        """TLS between both ends of the stream; :obj:`None` for none."""
-        return self._layers[-1].object if self._layers else None
-
     # Opening
 
     def send_all(self, data: bytes, deadline: Deadline) -> None:
@@ -204,7 +200,9 @@ class Stream:
             try:
                 done, answer = layer.handshake(data)
             except ssl.SSLError:
-                self.send_all(layer.take_alert(), deadline)
+                # The peer may be gone, which isn't what failed.
+                with contextlib.suppress(OSError):
+                    self.send_all(layer.take_alert(), deadline)
                 raise
             if answer:
                 self.send_all(answer, deadline)

@@ -113,7 +113,6 @@ class Connection(BaseConnection[PongReceived]):
         # Tell of what was received, and of what was sent; both, that the connection is lost.
         self._received = threading.Condition(self._mutex)
         self._sent = threading.Condition(self._mutex)
-        self._lost = threading.Event()
 
         # Whether the connection's thread doesn't read, because enough waits to be received.
         self._reading_paused = False
@@ -366,7 +365,11 @@ class Connection(BaseConnection[PongReceived]):
     def wait_closed(self) -> None:
         """Wait until the connection is closed: until :attr:`state` is CLOSED, and the TCP
         connection is gone."""
-        self._lost.wait()
+        with self._mutex:
+            # Not without the lock: a signal handler may call this while the thread that it
+            # interrupts has it, and waiting gives it away.
+            while not self.session.lost:
+                self._sent.wait()
         self._thread.join()
 
     def ping(self, data: DataLike | None = None, *, ack_on_close: bool = False) -> threading.Event:
@@ -630,12 +633,7 @@ class Connection(BaseConnection[PongReceived]):
     def _flush(self) -> None:
         """Give the socket what it takes of what the protocol wants to send."""
         try:
-            writes = self.protocol.data_to_send()
-            if writes:
-                self._queue(self._stream.encrypt(b"".join(writes)))
-                if not writes[-1]:
-                    self._queue(self._stream.end())
-                    self._ends = True
+            self._queue_writes()
             while self._outgoing:
                 data = self._outgoing[0]
                 size = self.socket.send(data)
@@ -644,6 +642,10 @@ class Connection(BaseConnection[PongReceived]):
                     self._outgoing[0] = data[size:]
                 else:
                     self._outgoing.popleft()
+                if self.protocol.congested and not self._outgoing:
+                    # Now that the peer reads, there may be a pong that was held back.
+                    self.protocol.congested = False
+                    self._queue_writes()
             if self._ends:
                 self._ends = False
                 self.socket.shutdown(socket.SHUT_WR)
@@ -657,6 +659,15 @@ class Connection(BaseConnection[PongReceived]):
             self._wake()
             raise
         self.protocol.congested = bool(self._outgoing)
+
+    def _queue_writes(self) -> None:
+        """Queue what the protocol wants to send."""
+        writes = self.protocol.data_to_send()
+        if writes:
+            self._queue(self._stream.encrypt(b"".join(writes)))
+            if not writes[-1]:
+                self._queue(self._stream.end())
+                self._ends = True
 
     def _queue(self, data: bytes) -> None:
         if data:
@@ -752,7 +763,8 @@ class Connection(BaseConnection[PongReceived]):
         except OSError as exc:
             self._failure = self._failure or exc
             return False
-        if not data:
+        # After a failure, the stream seems to end normally.
+        if not data and self._failure is None:
             self.session.receive_eof()
             self._process_received([])
         return bool(data)
@@ -793,7 +805,6 @@ class Connection(BaseConnection[PongReceived]):
             sock.close()
         self._received.notify_all()
         self._sent.notify_all()
-        self._lost.set()
 
 
 def get_address(method: Any) -> Any:

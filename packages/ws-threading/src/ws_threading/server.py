@@ -205,8 +205,11 @@ class Server:
         # Set once it began to close, and with what connections that are open are closed.
         self._closing = threading.Event()
         self._closing_with: tuple[int, str] | None = None
-        # What wakes serve_forever(), while it runs.
+        # What wakes serve_forever(), and the thread of it, while it runs; and whether a signal
+        # handler in that thread began to close the server.
         self._waker: socket.socket | None = None
+        self._runner: threading.Thread | None = None
+        self._interrupted = False
 
     def __enter__(self) -> Self:
         return self
@@ -261,6 +264,7 @@ class Server:
                 if self._waker is not None:
                     raise RuntimeError("server is running already")
                 self._waker = waker
+                self._runner = threading.current_thread()
                 self.socket.setblocking(False)
                 selector.register(self.socket, selectors.EVENT_READ)
                 selector.register(wakes, selectors.EVENT_READ)
@@ -269,11 +273,15 @@ class Server:
                 while True:
                     selector.select()
                     if self._closing.is_set():
-                        return
+                        break
                     self._accept()
             finally:
                 with self._mutex:
                     self._waker = None
+                # Without the lock, for signal handlers.
+                self._runner = None
+        if self._interrupted:
+            self._wait_closed()
 
     def _accept(self) -> None:
         """Accept a connection, and start its thread."""
@@ -296,14 +304,14 @@ class Server:
             if self._closing.is_set():
                 sock.close()
                 return
-            self._threads[thread] = sock
-        try:
-            thread.start()
-        except RuntimeError:
-            self.logger.error("starting a thread failed", exc_info=True)
-            with self._mutex:
-                del self._threads[thread]
-            sock.close()
+            try:
+                thread.start()
+            except RuntimeError:
+                self.logger.error("starting a thread failed", exc_info=True)
+                sock.close()
+            else:
+                # It needs the lock to go on.
+                self._threads[thread] = sock
 
     def _run(self, sock: socket.socket, address: Any) -> None:
         """Run the thread of a TCP connection."""
@@ -350,8 +358,9 @@ class Server:
         It stops accepting connections. Connections that are about to open are refused with HTTP
         status 503 (service unavailable). Those that are open are closed, unless that isn't wanted.
 
-        It can be called from any thread, and from a signal handler. A connection handler that calls
-        it isn't waited for.
+        It can be called from any thread; a connection handler that calls it isn't waited for. It
+        can be called from a signal handler that interrupts :meth:`serve_forever`, too: then it
+        doesn't wait, and :meth:`serve_forever` does before it returns.
 
         Args:
             close_connections: Whether to close connections that are open. Otherwise, they remain
@@ -388,9 +397,19 @@ class Server:
                 connection.refuse()
             elif close_connections:
                 connection.start_closing(code, reason)
+        if threading.current_thread() is self._runner:
+            # A signal handler. Whatever it interrupts may have the lock, which the threads need to
+            # end: serve_forever() waits for them.
+            self._interrupted = True
+        elif first:
+            self._wait_closed()
+        else:
+            self._join()
+
+    def _wait_closed(self) -> None:
+        """Wait for the threads of all connections; then the server is closed."""
         self._join()
-        if first:
-            self.logger.info("server closed")
+        self.logger.info("server closed")
 
     def _join(self) -> None:
         """Wait for the threads of all connections, but the one that this is called in."""

@@ -13,7 +13,7 @@ import trio
 from ws_protocol.http11 import Request, Response
 from ws_protocol.routing import BaseRouter
 
-from .server import Server, ServerConnection, serve, unix_serve
+from .server import ServerConnection, serve, unix_serve
 
 if TYPE_CHECKING:
     from werkzeug.routing import Map
@@ -50,7 +50,7 @@ async def route(
     server_name: str | None = None,
     ssl: ssl_module.SSLContext | Literal[True] | None = None,
     create_router: Callable[..., Router] | None = None,
-    task_status: trio.TaskStatus[Server] = trio.TASK_STATUS_IGNORED,
+    task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED,
     **kwargs: Any,
 ) -> None:
     """Run a WebSocket server with a connection handler for each path.

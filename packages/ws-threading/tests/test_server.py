@@ -1,0 +1,582 @@
+"""Servers."""
+
+import contextlib
+import errno
+import logging
+import socket
+import subprocess
+import sys
+import threading
+
+import pytest
+
+import ws_threading.server
+from ws_protocol.exceptions import (
+    ConnectionClosed,
+    ConnectionClosedError,
+    InvalidStatus,
+    NegotiationError,
+    ProtocolError,
+)
+from ws_protocol.protocol import State
+from ws_threading import Server, ServerConnection, basic_auth, broadcast, connect, serve, unix_serve
+
+from .conftest import TIMEOUT, echo, get_uri, wait_until
+
+REQUEST = (
+    b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+
+
+@pytest.fixture
+def open_tcp():
+    """Return a function that opens a TCP connection to a server."""
+    with contextlib.ExitStack() as stack:
+
+        def open_tcp(server):
+            sock = socket.create_connection(server.socket.getsockname(), TIMEOUT)
+            return stack.enter_context(sock)
+
+        yield open_tcp
+
+
+def read_all(sock):
+    """Return what a socket receives until the end."""
+    data = b""
+    with contextlib.suppress(ConnectionError):
+        while received := sock.recv(65536):
+            data += received
+    return data
+
+
+def wait_until_ended(server):
+    """Wait until all connections have ended."""
+    wait_until(lambda: not server._threads)
+
+
+# Starting
+
+
+@pytest.mark.parametrize(
+    "arguments, exception, match",
+    [
+        ({}, ValueError, "missing port argument"),
+        ({"unix": True}, ValueError, "missing path argument"),
+        ({"port": 0, "ssl": True}, TypeError, r"ssl must be an ssl\.SSLContext, not bool"),
+        ({"port": 0, "compression": "zip"}, ValueError, "unsupported compression"),
+        ({"port": 0, "subprotocols": "chat"}, TypeError, ".+"),
+        ({"port": 0, "max_queue": (1, 2)}, ValueError, "high must be at least low"),
+        ({"port": 0, "ping_interval": 0}, ValueError, "ping_interval must be positive"),
+        ({"port": 0, "other": 0}, TypeError, "other"),
+    ],
+)
+def test_wrong_arguments_are_refused_at_once(arguments, exception, match):
+    with pytest.raises(exception, match=match):
+        serve(echo, **arguments)
+
+
+def test_server_logs_what_it_does(run, caplog):
+    caplog.set_level(logging.INFO, "websockets.server")
+    server = run(echo)
+    port = server.socket.getsockname()[1]
+    with connect(get_uri(server)):
+        assert server.is_serving()
+    wait_until_ended(server)
+    server.shutdown()
+    server.serving.result(TIMEOUT)
+    assert not server.is_serving()
+    assert caplog.messages == [
+        f"server listening on 127.0.0.1:{port}",
+        "connection open",
+        "connection closed",
+        "server closing",
+        "server closed",
+    ]
+
+
+def test_server_listens_on_the_sockets_it_is_asked_to(run, socket_path):
+    with serve(echo, port=0) as server:
+        expected = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
+        assert server.socket.family == expected
+        assert server.fileno() == server.socket.fileno() >= 0
+    assert server.fileno() == -1
+    with serve(echo, port=0, family=socket.AF_INET, backlog=5) as server:
+        assert server.socket.getsockname()[0] == "0.0.0.0"
+    with serve(echo, "127.0.0.1", 0, family=socket.AF_INET) as server:
+        assert server.socket.getsockname()[0] == "127.0.0.1"
+    with unix_serve(echo, socket_path) as server:
+        assert server.socket.getsockname() == str(socket_path)
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = run(echo, sock=listener)
+    assert server.socket is listener
+    with connect(get_uri(server)) as websocket:
+        websocket.send("a")
+        assert websocket.recv() == "a"
+
+
+def test_server_runs_once(run):
+    server = run(echo)
+    with connect(get_uri(server)):
+        pass
+    with pytest.raises(RuntimeError, match="server is running already"):
+        server.serve_forever()
+    server.shutdown()
+    # It has been shut down.
+    server.serve_forever()
+
+
+def test_server_can_be_made_without_serve(run, open_tcp):
+    def handler(sock, address):
+        assert address == sock.getpeername()
+        sock.sendall(b"hello")
+
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = run(handler, make=lambda handler, *_: Server(listener, handler))
+    assert read_all(open_tcp(server)) == b"hello"
+
+
+# Opening handshakes
+
+
+def test_functions_may_answer_the_request(run):
+    def process_request(connection, request):
+        assert isinstance(connection, ServerConnection)
+        if request.path == "/":
+            return None
+        if request.path == "/error":
+            raise ValueError("oops")
+        return connection.respond(404, "not here")
+
+    def process_response(connection, request, response):
+        response.headers["X-Test"] = "1"
+
+    server = run(
+        echo,
+        process_request=process_request,
+        process_response=process_response,
+        server_header="me",
+    )
+    with connect(get_uri(server)) as websocket:
+        assert websocket.response.headers["X-Test"] == "1"
+        assert websocket.response.headers["Server"] == "me"
+    for path, status in [("/error", 500), ("/other", 404)]:
+        with pytest.raises(InvalidStatus) as raised:
+            connect(get_uri(server, path))
+        assert raised.value.response.status_code == status
+
+
+def test_function_may_choose_the_subprotocol(run):
+    def select(connection, subprotocols):
+        assert connection.request.path == "/"
+        if not subprotocols:
+            raise NegotiationError("no subprotocol")
+        return subprotocols[-1]
+
+    server = run(echo, select_subprotocol=select)
+    with connect(get_uri(server), subprotocols=["a", "b"]) as websocket:
+        assert websocket.subprotocol == "b"
+    with pytest.raises(InvalidStatus):
+        connect(get_uri(server))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"credentials": ("user", "pass")},
+        {"check_credentials": lambda username, password: (username, password) == ("user", "pass")},
+    ],
+)
+def test_basic_auth_asks_for_credentials(run, arguments):
+    usernames = []
+    server = run(
+        lambda connection: usernames.append(connection.username),
+        process_request=basic_auth("realm", **arguments),
+    )
+    for user_info in ("", "user:wrong@"):
+        with pytest.raises(InvalidStatus) as raised:
+            connect(get_uri(server).replace("//", f"//{user_info}"))
+        assert raised.value.response.status_code == 401
+    with connect(get_uri(server).replace("//", "//user:pass@")) as websocket:
+        websocket.wait_closed()
+    assert usernames == ["user"]
+
+
+def test_coroutine_function_can_not_check_credentials():
+    async def check(username, password):
+        return True
+
+    with pytest.raises(TypeError, match="must not be a coroutine function"):
+        basic_auth(check_credentials=check)
+
+
+def test_frames_that_arrive_with_the_request_are_received(run, open_tcp):
+    server = run(echo)
+    sock = open_tcp(server)
+    sock.sendall(REQUEST + b"\x81\x81\x00\x00\x00\x00a")
+    data = b""
+    while not data.endswith(b"\x81\x01a"):
+        received = sock.recv(65536)
+        assert received
+        data += received
+
+
+def test_request_that_is_not_one_is_refused(run, open_tcp, caplog):
+    caplog.set_level(logging.INFO, "websockets.server")
+    server = run(echo)
+    sock = open_tcp(server)
+    sock.sendall(b"GET / HTTP/1.0\r\n\r\n")
+    assert read_all(sock).startswith(b"HTTP/1.1 505 ")
+    sock.close()
+    wait_until_ended(server)
+    assert caplog.messages[1] == "connection rejected (505 HTTP Version Not Supported)"
+
+
+def test_client_that_goes_away_before_its_request_is_no_error(run, open_tcp, caplog):
+    caplog.set_level(logging.INFO, "websockets.server")
+    server = run(echo)
+    open_tcp(server).close()
+    wait_until(lambda: len(caplog.messages) == 2)
+    assert "connection closed" in caplog.messages[1]
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_client_that_says_nothing_is_given_up(run, open_tcp, server_tls, caplog, tls):
+    caplog.set_level(logging.INFO, "websockets.server")
+    server = run(echo, open_timeout=0.01, ssl=server_tls if tls else None)
+    assert read_all(open_tcp(server)) == b""
+    wait_until_ended(server)
+    assert caplog.messages[1] == "opening handshake timed out"
+
+
+def test_client_that_does_not_speak_tls_is_no_error(run, open_tcp, server_tls, caplog):
+    caplog.set_level(logging.INFO, "websockets.server")
+    server = run(echo, ssl=server_tls)
+    sock = open_tcp(server)
+    sock.sendall(REQUEST)
+    read_all(sock)
+    wait_until_ended(server)
+    assert caplog.messages[1].startswith("TLS handshake failed: ")
+
+
+def test_client_that_goes_away_in_the_tls_handshake_is_no_error(run, open_tcp, server_tls, caplog):
+    caplog.set_level(logging.INFO, "websockets.server")
+    server = run(echo, ssl=server_tls)
+    open_tcp(server).close()
+    wait_until(lambda: len(caplog.messages) == 2)
+    assert caplog.messages[1] == "TLS handshake failed: connection lost during the TLS handshake"
+
+
+def test_connection_that_can_not_be_made_is_an_error(run, open_tcp, caplog):
+    def create_connection(*args, **kwargs):
+        raise ValueError("oops")
+
+    server = run(echo, create_connection=create_connection)
+    assert read_all(open_tcp(server)) == b""
+    wait_until_ended(server)
+    assert caplog.messages == ["opening handshake failed"]
+
+
+def test_unix_server_has_a_path():
+    with pytest.raises(ValueError, match="missing path argument"):
+        unix_serve(echo)
+
+
+# Handlers
+
+
+def test_handler_that_fails_closes_the_connection(run, caplog):
+    def handler(websocket):
+        raise ValueError("oops")
+
+    server = run(handler)
+    with connect(get_uri(server)) as websocket:
+        with pytest.raises(ConnectionClosedError) as raised:
+            websocket.recv()
+        assert raised.value.rcvd.code == 1011
+    wait_until_ended(server)
+    assert caplog.messages == ["connection handler failed"]
+
+
+def test_handler_may_let_the_end_of_its_connection_through(run, caplog):
+    caplog.set_level(logging.INFO, "websockets.server")
+
+    def handler(websocket):
+        while True:
+            websocket.recv()
+
+    server = run(handler)
+    with connect(get_uri(server)):
+        pass
+    wait_until_ended(server)
+    assert caplog.messages[1:] == ["connection open", "connection closed"]
+
+
+def test_server_knows_its_connections(run):
+    server = run(echo)
+    with connect(get_uri(server)) as first, connect(get_uri(server)) as second:
+        wait_until(lambda: len(server.connections) == 2)
+        broadcast(server.connections, "news")
+        assert first.recv() == second.recv() == "news"
+    wait_until_ended(server)
+    assert server.connections == set()
+
+
+# Accepting connections
+
+
+class Listener:
+    """A socket that fails to accept connections, the first times."""
+
+    def __init__(self, sock, *failures):
+        self._sock = sock
+        self._failures = list(failures)
+
+    def __getattr__(self, name):
+        return getattr(self._sock, name)
+
+    def accept(self):
+        if self._failures:
+            raise self._failures.pop(0)
+        return self._sock.accept()
+
+
+def test_server_goes_on_when_connections_can_not_be_accepted(run, caplog, monkeypatch):
+    monkeypatch.setattr(ws_threading.server, "_ACCEPT_DELAY", 0)
+    listener = Listener(
+        socket.create_server(("127.0.0.1", 0)),
+        ConnectionAbortedError("gone"),
+        OSError(errno.EMFILE, "Too many open files"),
+    )
+    server = run(echo, sock=listener)
+    with connect(get_uri(server)) as websocket:
+        assert websocket.state is State.OPEN
+    assert caplog.messages == ["accepting a connection failed"]
+
+
+def test_server_goes_on_when_threads_can_not_be_started(run, open_tcp, caplog, monkeypatch):
+    server = run(echo)
+
+    class Thread(threading.Thread):
+        def start(self):
+            monkeypatch.undo()
+            raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading, "Thread", Thread)
+    assert read_all(open_tcp(server)) == b""
+    assert caplog.messages == ["starting a thread failed"]
+    with connect(get_uri(server)) as websocket:
+        assert websocket.state is State.OPEN
+
+
+@pytest.mark.parametrize("failing", [False, True])
+def test_connection_that_arrives_while_the_server_closes_is_not_accepted(failing, caplog):
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = serve(echo, sock=Listener(listener, *([OSError("closed")] if failing else [])))
+    with listener, socket.create_connection(listener.getsockname(), TIMEOUT) as sock:
+        # In another thread, at this moment.
+        server._closing.set()
+        server._accept()
+        listener.close()
+        assert read_all(sock) == b""
+    assert server._threads == {}
+    assert caplog.messages == []
+
+
+# Shutting down
+
+
+def test_shutdown_closes_connections(run):
+    server = run(echo)
+    with connect(get_uri(server)) as websocket:
+        server.shutdown()
+        server.serving.result(TIMEOUT)
+        with pytest.raises(ConnectionClosed) as raised:
+            websocket.recv()
+        assert raised.value.rcvd.code == 1001
+    with pytest.raises(ConnectionRefusedError):
+        connect(f"ws://127.0.0.1:{websocket.remote_address[1]}/")
+
+
+def test_shutdown_chooses_code_and_reason(run):
+    server = run(echo)
+    with connect(get_uri(server)) as websocket:
+        with pytest.raises(ProtocolError):
+            server.shutdown(code=1)
+        with pytest.raises(ProtocolError, match="reason too long"):
+            server.shutdown(reason=124 * "a")
+        assert server.is_serving()
+        server.shutdown(code=1012, reason="restarting")
+        with pytest.raises(ConnectionClosed) as raised:
+            websocket.recv()
+        assert (raised.value.rcvd.code, raised.value.rcvd.reason) == (1012, "restarting")
+
+
+def test_shutdown_may_leave_connections_open(run, start):
+    server = run(echo)
+    with connect(get_uri(server)) as websocket:
+        closing = start(server.shutdown, close_connections=False)
+        server.serving.result(TIMEOUT)
+        websocket.send("a")
+        assert websocket.recv() == "a"
+        assert not closing.done()
+        # Until it is called again.
+        server.shutdown()
+        closing.result(TIMEOUT)
+        assert websocket.close_code == 1001
+
+
+def test_shutdown_waits_for_handlers(run, start):
+    closed, goes_on = threading.Event(), threading.Event()
+
+    def handler(websocket):
+        websocket.wait_closed()
+        closed.set()
+        goes_on.wait(TIMEOUT)
+
+    server = run(handler)
+    with connect(get_uri(server)):
+        closing = start(server.shutdown)
+        assert closed.wait(TIMEOUT)
+        assert not closing.done()
+        goes_on.set()
+        closing.result(TIMEOUT)
+
+
+def test_handler_may_shut_the_server_down(run):
+    done = threading.Event()
+
+    def handler(websocket):
+        websocket.recv()
+        websocket.server.shutdown()
+        done.set()
+
+    server = run(handler)
+    with connect(get_uri(server)) as websocket:
+        websocket.send("stop")
+        assert done.wait(TIMEOUT)
+    server.serving.result(TIMEOUT)
+
+
+def test_shutdown_refuses_clients_whose_request_is_not_there(run, start, open_tcp):
+    server = run(echo)
+    sock = open_tcp(server)
+    sock.sendall(REQUEST[:20])
+    wait_until(lambda: server._connections)
+    closing = start(server.shutdown)
+    assert read_all(sock).startswith(b"HTTP/1.1 503 ")
+    sock.close()
+    closing.result(TIMEOUT)
+
+
+def test_shutdown_ends_tls_handshakes(run, open_tcp, server_tls):
+    server = run(echo, ssl=server_tls)
+    sock = open_tcp(server)
+    wait_until(lambda: server._threads)
+    server.shutdown()
+    assert read_all(sock) == b""
+
+
+@pytest.mark.parametrize("status", [503, 403])
+def test_shutdown_refuses_clients_whose_request_is_processed(run, start, open_tcp, status):
+    processing, goes_on = threading.Event(), threading.Event()
+
+    def process_request(connection, request):
+        processing.set()
+        goes_on.wait(TIMEOUT)
+        return None if status == 503 else connection.respond(status, "")
+
+    server = run(echo, process_request=process_request)
+    sock = open_tcp(server)
+    sock.sendall(REQUEST)
+    assert processing.wait(TIMEOUT)
+    closing = start(server.shutdown)
+    server.serving.result(TIMEOUT)
+    goes_on.set()
+    assert read_all(sock).startswith(b"HTTP/1.1 %d " % status)
+    sock.close()
+    closing.result(TIMEOUT)
+
+
+def test_connection_that_begins_while_the_server_closes_is_refused(run, open_tcp):
+    def create_connection(*args, **kwargs):
+        # In another thread, at this moment.
+        server._closing.set()
+        return ServerConnection(*args, **kwargs)
+
+    server = run(echo, create_connection=create_connection)
+    sock = open_tcp(server)
+    assert read_all(sock).startswith(b"HTTP/1.1 503 ")
+    sock.close()
+    wait_until_ended(server)
+    server._closing.clear()
+
+
+def test_connection_that_opens_while_the_server_closes_is_closed(run):
+    def process_response(connection, request, response):
+        # In another thread, at this moment.
+        server._closing_with = 1012, "restarting"
+
+    server = run(echo, process_response=process_response)
+    with connect(get_uri(server)) as websocket:
+        with pytest.raises(ConnectionClosed) as raised:
+            websocket.recv()
+        assert raised.value.rcvd.reason == "restarting"
+
+
+_PROGRAM = """
+import os, signal, threading
+from ws_threading import connect, serve
+
+def handler(websocket):
+    os.kill(os.getpid(), signal.{signal})
+    websocket.wait_closed()
+
+def use():
+    with connect("ws://127.0.0.1:%d/" % server.socket.getsockname()[1]) as websocket:
+        websocket.wait_closed()
+        print(websocket.close_code)
+
+# Python leaves it ignored where whatever started the tests does.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+with serve(handler, "127.0.0.1", 0) as server:
+    signal.signal(signal.SIGTERM, lambda *_: server.shutdown())
+    thread = threading.Thread(target=use)
+    thread.start()
+    try:
+        server.serve_forever()
+    except KeyboardInterrupt:
+        print("interrupted")
+thread.join()
+print(threading.active_count())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name, output", [("SIGTERM", "1001 1"), ("SIGINT", "interrupted 1001 1")])
+def test_signals_end_the_server(name, output):
+    run = subprocess.run(
+        [sys.executable, "-c", _PROGRAM.format(signal=name)],
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        check=True,
+    )
+    assert run.stdout.split() == output.split()
+
+
+def test_signal_handler_that_interrupts_the_server_does_not_wait_with_its_lock():
+    """The threads of connections need the lock to end."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def accept():
+        with server._mutex:
+            # What a signal handler does.
+            server.shutdown()
+        raise BlockingIOError
+
+    with serve(echo, sock=Listener(listener)) as server:
+        server.socket.accept = accept
+        with socket.create_connection(listener.getsockname(), TIMEOUT):
+            server.serve_forever()
+    assert server.fileno() == -1

@@ -1,0 +1,1 @@
+"""What lets tests drive connections, whatever does their I/O: a module for each package."""
