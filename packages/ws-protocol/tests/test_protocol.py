@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ws_protocol.client import ClientProtocol
 from ws_protocol.exceptions import (
     ConnectionClosedError,
     ConnectionClosedOK,
@@ -18,6 +19,8 @@ from ws_protocol.exceptions import (
 from ws_protocol.extensions import Extension
 from ws_protocol.frames import Close, CloseCode, Frame, Opcode, serialize_frame
 from ws_protocol.protocol import SEND_EOF, Protocol, Side, State
+from ws_protocol.server import ServerProtocol
+from ws_protocol.uri import parse_uri
 
 CONT, TEXT, BINARY, CLOSE, PING, PONG = Opcode
 CONNECTING, OPEN, CLOSING, CLOSED = State
@@ -1252,3 +1255,8 @@ def test_nothing_is_logged_at_higher_levels(caplog, side):
     receive(protocol, (0x81, b"a"), (0x88, b"\x03"))
     protocol.receive_eof()
     assert not caplog.records
+
+
+@pytest.mark.parametrize("make", [ServerProtocol, lambda: ClientProtocol(parse_uri("ws://host/"))])
+def test_connection_has_no_more_attributes_than_objects_keep_without_a_dictionary(make):
+    assert len(vars(make())) <= 30
