@@ -257,6 +257,17 @@ def docs(session: nox.Session) -> None:
     session.log(f"Open {output / 'index.html'}")
 
 
+@nox.session(python="3.13", requires=["build"])
+def benchmark(session: nox.Session) -> None:
+    """Measure this project and its peers: two minutes, or `nox -s benchmark -- --full`."""
+    session.install("matplotlib>=3.9")
+    kernel = build_compiled(session)
+    wheels = [kernel, *(wheel(package) for package in ("ws-auth", "ws-asyncio", "ws-legacy"))]
+    session.run(
+        *["python", str(ROOT / "benchmarks" / "run.py"), *session.posargs, "--wheels", *wheels]
+    )
+
+
 @nox.session(requires=["build"])
 def demo(session: nox.Session) -> None:
     """Run the demo: a chat server, and a page to open in several windows."""
