@@ -581,7 +581,12 @@ class Connection(BaseConnection[asyncio.Future[float]], asyncio.Protocol):
         if self.protocol.sending_fragments:
             raise ConcurrencyError("sending a fragmented message")
         self.protocol.send_shared(message)
-        self._write()
+        writes = self.protocol.data_to_send()
+        if self._joining:
+            self._join(writes)
+        else:
+            # Nothing is likely to follow in this turn, and to wait for that costs each connection.
+            self._write_now(writes)
 
     def _write(self) -> None:
         """Send what the protocol wants to send, and see what follows from that."""
