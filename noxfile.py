@@ -190,13 +190,16 @@ def tests(session: nox.Session, package: str) -> None:
 
 @nox.session(python="3.13", tags=["ci"], requires=["build"])
 def compiled(session: nox.Session) -> None:
-    """Run the tests of ws-protocol and ws-asyncio on the compiled kernel."""
+    """Run the tests of ws-protocol and ws-asyncio on what is fast: the compiled kernel, zlib-ng."""
     kernel = build_compiled(session)
     session.install(*TEST_TOOLS, *TEST_PEERS["ws-asyncio"])
     install_wheels(session, ["ws-auth", "ws-asyncio"], kernel)
     for package in ("ws-protocol", "ws-asyncio"):
         tests = ROOT / "packages" / package / "tests"
         run_pytest(session, tests, WS_PROTOCOL_KERNEL="compiled")
+    session.install("zlib-ng>=0.5")
+    tests = ROOT / "packages" / "ws-protocol" / "tests" / "test_permessage_deflate.py"
+    run_pytest(session, tests, WS_PROTOCOL_KERNEL="compiled", WS_PROTOCOL_ZLIB="zlib-ng")
 
 
 @nox.session(python="3.13")
