@@ -260,6 +260,15 @@ def docs(session: nox.Session) -> None:
     session.log(f"Open {output / 'index.html'}")
 
 
+@nox.session(python="3.13", tags=["ci"], requires=["build"])
+def uvloop(session: nox.Session) -> None:
+    """Run all tests of ws-asyncio on uvloop, which some have anyway."""
+    session.install(*TEST_TOOLS, *TEST_PEERS["ws-asyncio"])
+    install_wheels(session, ["ws-protocol", "ws-auth", "ws-asyncio"])
+    tests = ROOT / "packages" / "ws-asyncio" / "tests"
+    run_pytest(session, tests, TEST_EVENT_LOOP="uvloop")
+
+
 @nox.session(python="3.13", requires=["build"])
 def benchmark(session: nox.Session) -> None:
     """Measure this project and its peers: two minutes, or `nox -s benchmark -- --full`."""
@@ -269,6 +278,14 @@ def benchmark(session: nox.Session) -> None:
     session.run(
         *["python", str(ROOT / "benchmarks" / "run.py"), *session.posargs, "--wheels", *wheels]
     )
+
+
+@nox.session(python="3.13", requires=["build"])
+def benchmark_sansio(session: nox.Session) -> None:
+    """Measure ws-protocol and its peers without I/O: a minute."""
+    wheels = [build_compiled(session), wheel("ws-auth"), wheel("ws-asyncio"), wheel("ws-legacy")]
+    script = str(ROOT / "benchmarks" / "sansio.py")
+    session.run("python", script, *session.posargs, "--wheels", *wheels)
 
 
 @nox.session(requires=["build"])
