@@ -20,12 +20,13 @@ SECONDS = 0.2
 SIZES = [16, 256, 4096, 65536]
 CHUNK = 65536
 
-# What is installed for each, and environment variables.
-LIBRARIES = {
-    "ours": ((), {}),
-    "ours, pure": ((), {"WS_PROTOCOL_KERNEL": "pure"}),
-    "websockets": (("websockets==17.*",), {}),
-    "wsproto": (("wsproto==1.*",), {}),
+# What is installed for each, in environments that contenders of the other benchmarks share, and
+# environment variables.
+LIBRARIES: dict[str, tuple[tuple[str, ...], tuple[tuple[str, str], ...]]] = {
+    "ours": (("uvloop",), ()),
+    "ours, pure": (("uvloop",), (("WS_PROTOCOL_KERNEL", "pure"),)),
+    "websockets": (("websockets==17.*", "uvloop"), ()),
+    "wsproto": (("wsproto==1.*",), ()),
 }
 
 
@@ -152,24 +153,22 @@ def subject(name: str) -> None:
 
 def main() -> None:
     """Measure all, and print ratios."""
-    from contenders import ENVIRONMENTS, Contender, environment, prepare
+    from contenders import Contender, environment, prepare
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--seconds", type=float, default=SECONDS, help="CPU time of a turn")
-    parser.add_argument("--wheels", type=Path, help="wheels of this project, not its sources")
+    parser.add_argument(
+        "--wheels", type=Path, nargs="*", default=[], help="wheels of this project, not its sources"
+    )
     arguments = parser.parse_args()
     processes = {}
     for name, (requirements, variables) in LIBRARIES.items():
-        place = "ours" if name.startswith("ours") else name
-        requirements = requirements or ("uvloop",)
-        if name == "websockets":
-            requirements = ("websockets==17.*", "uvloop")
-        contender = Contender(name, name, place, requirements, tuple(variables.items()))
-        prepare(contender, arguments.wheels)
-        python = ENVIRONMENTS / place / "bin" / "python"
+        place = name.partition(",")[0]
+        contender = Contender(name, name, place, requirements, variables)
+        python = prepare(contender, arguments.wheels)[0]
         processes[name] = subprocess.Popen(
-            [str(python), __file__, "--subject", name],
+            [python, __file__, "--subject", name],
             env=environment(contender),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
