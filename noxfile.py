@@ -225,13 +225,16 @@ def tests(session: nox.Session, package: str) -> None:
 
 @nox.session(python="3.13", tags=["ci"], requires=["build"])
 def compiled(session: nox.Session) -> None:
-    """Run the tests of ws-protocol and ws-asyncio on the compiled kernel."""
+    """Run the tests of ws-protocol and ws-asyncio on what is fast: the compiled kernel, zlib-ng."""
     kernel = build_compiled(session)
     session.install(*TEST_TOOLS, *TEST_PEERS["ws-asyncio"])
     install_wheels(session, ["ws-auth", "ws-asyncio"], kernel)
     for package in ("ws-protocol", "ws-asyncio"):
         tests = ROOT / "packages" / package / "tests"
         run_pytest(session, tests, WS_PROTOCOL_KERNEL="compiled")
+    session.install("zlib-ng>=0.5")
+    tests = ROOT / "packages" / "ws-protocol" / "tests" / "test_permessage_deflate.py"
+    run_pytest(session, tests, WS_PROTOCOL_KERNEL="compiled", WS_PROTOCOL_ZLIB="zlib-ng")
 
 
 @nox.session(python="3.13")
@@ -458,6 +461,34 @@ def docs(session: nox.Session) -> None:
     output = ROOT / "docs" / "_build" / "html"
     session.run("sphinx-build", "-n", "-W", "-q", str(ROOT / "docs"), str(output))
     session.log(f"Open {output / 'index.html'}")
+
+
+@nox.session(python="3.13", tags=["ci"], requires=["build"])
+def uvloop(session: nox.Session) -> None:
+    """Run all tests of ws-asyncio on uvloop, which some have anyway."""
+    session.install(*TEST_TOOLS, *TEST_PEERS["ws-asyncio"])
+    install_wheels(session, ["ws-protocol", "ws-auth", "ws-asyncio"])
+    tests = ROOT / "packages" / "ws-asyncio" / "tests"
+    run_pytest(session, tests, TEST_EVENT_LOOP="uvloop")
+
+
+@nox.session(python="3.13", requires=["build"])
+def benchmark(session: nox.Session) -> None:
+    """Measure this project and its peers: two minutes, or `nox -s benchmark -- --full`."""
+    session.install("matplotlib>=3.9")
+    kernel = build_compiled(session)
+    wheels = [kernel, *(wheel(package) for package in ("ws-auth", "ws-asyncio", "ws-legacy"))]
+    session.run(
+        *["python", str(ROOT / "benchmarks" / "run.py"), *session.posargs, "--wheels", *wheels]
+    )
+
+
+@nox.session(python="3.13", requires=["build"])
+def benchmark_sansio(session: nox.Session) -> None:
+    """Measure ws-protocol and its peers without I/O: a minute."""
+    wheels = [build_compiled(session), wheel("ws-auth"), wheel("ws-asyncio"), wheel("ws-legacy")]
+    script = str(ROOT / "benchmarks" / "sansio.py")
+    session.run("python", script, *session.posargs, "--wheels", *wheels)
 
 
 @nox.session(requires=["build"])

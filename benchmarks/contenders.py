@@ -1,4 +1,4 @@
-"""Who is measured, and the environment of each."""
+"""Who is measured, and the environment of each, which has nothing of the others."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import dataclasses
 import os
 import shutil
 import subprocess
-import sys
 import venv
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 ENVIRONMENTS = ROOT / ".nox" / "benchmark-environments"
+PIP = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
 OURS = ["ws-protocol", "ws-auth", "ws-asyncio", "ws-legacy"]
 
 
@@ -49,49 +49,60 @@ CONTENDERS = [
     Contender("picows core", "picows-core", "picows", ("picows==2.*", "uvloop"), deflate=False),
     Contender("aiohttp", "aiohttp", "aiohttp", ("aiohttp==3.*", "uvloop")),
     Contender("Node ws", None, "node", ("ws@8",), client=False),
+    Contender("ours, pure", "ours", "ours", ("uvloop",), (("WS_PROTOCOL_KERNEL", "pure"),)),
     Contender("ours, legacy", "legacy", "ours", ("uvloop",)),
     Contender("bare TCP", "tcp", "ours", ("uvloop",), deflate=False, server=False),
 ]
 
 
-def prepare(contender: Contender, wheels: Path | None) -> list[str]:
+def make_environment(name: str, requirements: tuple[str, ...]) -> tuple[list[str], bool]:
+    """Make an environment, unless it is there.
+
+    Returns:
+        The command of its Python, and whether it is new.
+
+    """
+    directory = ENVIRONMENTS / name
+    stamp = directory / "complete"
+    python = [str(directory / "bin" / "python")]
+    if stamp.exists() and stamp.read_text() == " ".join(requirements):
+        return python, False
+    venv.create(directory, clear=True, with_pip=True)
+    subprocess.run([*python, *PIP, *requirements], check=True)
+    stamp.write_text(" ".join(requirements))
+    return python, True
+
+
+def prepare(contender: Contender, wheels: list[Path]) -> list[str]:
     """Make a contender's environment, unless it is there; return the command that runs it.
 
     Args:
         contender: The contender.
-        wheels: Directory with the wheels of this project; :obj:`None` to use the sources.
+        wheels: Wheels of this project; if there are none, its sources are used.
 
     """
-    directory = ENVIRONMENTS / contender.environment
-    stamp = directory / "complete"
-    wanted = " ".join(contender.requirements)
-    fresh = not stamp.exists() or stamp.read_text() != wanted
     if contender.subject is None:
-        if fresh:
+        directory = ENVIRONMENTS / contender.environment
+        if not (directory / "node_modules").exists():
             directory.mkdir(parents=True, exist_ok=True)
             command = ["npm", "install", "--silent", "--no-audit", "--no-fund"]
             subprocess.run([*command, *contender.requirements], cwd=directory, check=True)
-            stamp.write_text(wanted)
         # Node.js looks for modules beside the file.
         shutil.copy(HERE / "subject.js", directory)
         return ["node", str(directory / "subject.js")]
-    python = directory / "bin" / "python"
-    pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    if fresh:
-        venv.create(directory, clear=True, with_pip=True)
-        subprocess.run([*pip, *contender.requirements], check=True)
-        if contender.environment == "ours" and wheels is None:
-            subprocess.run([*pip, "hatchling", "editables"], check=True)
-            command = [*pip, "--no-deps", "--no-build-isolation"]
+    python, new = make_environment(contender.environment, contender.requirements)
+    if contender.environment == "ours":
+        command = [*python, *PIP]
+        if wheels:
+            command += ["--no-index", "--no-deps", "--force-reinstall", *map(str, wheels)]
+            subprocess.run(command, check=True)
+        elif new:
+            subprocess.run([*command, "hatchling", "editables", "setuptools"], check=True)
+            command += ["--no-deps", "--no-build-isolation"]
             for package in OURS:
                 command += ["-e", str(ROOT / "packages" / package)]
             subprocess.run(command, check=True)
-        stamp.write_text(wanted)
-    if contender.environment == "ours" and wheels is not None:
-        paths = [next(wheels.glob(f"{package.replace('-', '_')}-*.whl")) for package in OURS]
-        command = [*pip, "--no-index", "--no-deps", "--force-reinstall"]
-        subprocess.run([*command, *map(str, paths)], check=True)
-    return [str(python), str(HERE / "subject.py"), contender.subject]
+    return [*python, str(HERE / "subject.py"), contender.subject]
 
 
 def environment(contender: Contender) -> dict[str, str]:
@@ -118,6 +129,3 @@ def versions(contender: Contender) -> str:
         command = [str(directory / "bin" / "python"), "-c", script]
     run = subprocess.run(command, cwd=directory, capture_output=True, text=True, check=True)
     return run.stdout.strip()
-
-
-PYTHON = f"CPython {sys.version.split()[0]}"

@@ -94,7 +94,9 @@ def plot(data: dict[str, Any], path: Path) -> None:
                 linewidth=1,
                 label=name,
             )
-    axes.set_yticks(range(len(works)), [entry["title"] for entry in works])
+    roles = {"As a client": "client", "As a server": "server"}
+    labels = [f"{roles.get(entry['group'], 'alone')}: {entry['title']}" for entry in works]
+    axes.set_yticks(range(len(works)), labels)
     axes.set_ylim(len(works) - 0.5, -0.5)
     axes.set_xscale("log")
     ticks = [0.25, 0.5, 1, 2, 4, 8, 16, 32]
@@ -104,7 +106,7 @@ def plot(data: dict[str, Any], path: Path) -> None:
         axes.axhline(row + 0.5, color="0.92", linewidth=1)
     axes.grid(axis="x", color="0.9")
     axes.set_xlabel("times what this project takes: right of 1, it is cheaper than the peer")
-    axes.legend(loc="upper center", bbox_to_anchor=(0.4, -0.06), ncols=len(names), frameon=False)
+    figure.legend(loc="outside lower center", ncols=4, frameon=False)
     figure.savefig(path, dpi=110)
 
 

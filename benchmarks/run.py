@@ -16,7 +16,16 @@ import time
 from pathlib import Path
 
 import report
-from contenders import CONTENDERS, HERE, ROOT, Contender, environment, prepare, versions
+from contenders import (
+    CONTENDERS,
+    HERE,
+    ROOT,
+    Contender,
+    environment,
+    make_environment,
+    prepare,
+    versions,
+)
 from processes import Process, ProcessFailed
 from works import WORKS, Setting, Work
 
@@ -158,11 +167,13 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, help="CPU time of a turn")
     parser.add_argument("--works", help="only works whose name has this in it")
     parser.add_argument("--contenders", help="only these, separated by commas")
-    parser.add_argument("--wheels", type=Path, help="wheels of this project, not its sources")
+    parser.add_argument(
+        "--wheels", type=Path, nargs="*", default=[], help="wheels of this project, not its sources"
+    )
     parser.add_argument("--out", type=Path, default=ROOT / "reports" / "benchmark")
     arguments = parser.parse_args()
     rounds = arguments.rounds or (9 if arguments.full else 3)
-    seconds = arguments.seconds or (0.5 if arguments.full else 0.08)
+    seconds = arguments.seconds or (0.5 if arguments.full else 0.05)
 
     contenders = CONTENDERS
     if arguments.contenders:
@@ -184,7 +195,7 @@ def main() -> None:
         certificate = make_certificate(directory)
         counterpart = Process(
             [
-                str(ROOT / ".nox" / "benchmark-environments" / "ours" / "bin" / "python"),
+                *make_environment("counterpart", ("uvloop",))[0],
                 *[str(HERE / "counterpart.py"), str(COUNTERPART_CORE)],
             ]
         )

@@ -41,7 +41,7 @@ class Work:
             is :obj:`None`.
         client: Whether the contender is the client.
         deflate: Whether it needs compression.
-        only: Names of the only contenders that do it; all by default.
+        without: Names of contenders that don't do it.
         limit: How many times to do it at most, in a round.
         full: Whether it is left out in the quick mode.
 
@@ -233,6 +233,8 @@ WORKS = [
         "stream of 256 B, TLS",
         stream("binary", 256, tls=True),
         client=True,
+        # Version 2.3.1 of its API doesn't go on reading, with TLS on uvloop.
+        without=("bare TCP", "picows API"),
     ),
     *(
         Work(
@@ -335,7 +337,6 @@ WORKS = [
             server_echo(256, 1, connections=connections),
             client=False,
             full=connections != 1000,
-            # One is done above.
         )
         for connections in (10, 100, 1000, 8000)
     ),

@@ -78,6 +78,10 @@ except ImportError:  # then the tests that ask for it are skipped
 else:
     LOOPS["uvloop"] = uvloop.new_event_loop
 
+# In place of asyncio's event loop, but not of the virtual one.
+if "TEST_EVENT_LOOP" in os.environ:
+    LOOPS["asyncio"] = LOOPS[os.environ["TEST_EVENT_LOOP"]]
+
 
 def pytest_asyncio_loop_factories(config, item):
     """Run tests on asyncio's event loop; and on uvloop's, too, if they are marked with

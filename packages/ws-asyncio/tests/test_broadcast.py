@@ -52,6 +52,13 @@ async def test_connections_may_be_any_iterable(link):
     assert peer.messages == other_peer.messages == ["set", "generator", "keys"]
 
 
+async def test_servers_make_the_message_once_for_all_clients(link):
+    (first, peer), (second, other_peer) = [await link(Side.SERVER) for _ in range(2)]
+    broadcast([first, second], "message")
+    assert peer.messages == other_peer.messages == ["message"]
+    assert first.transport.writes[-1] is second.transport.writes[-1]
+
+
 async def test_broadcast_stays_in_order_with_messages(link):
     connection, peer = await link()
     await connection.send("1")

@@ -1,6 +1,8 @@
+import importlib
 import itertools
 import random
 import tracemalloc
+import types
 import zlib
 
 import pytest
@@ -16,6 +18,7 @@ from ws_protocol.exceptions import (
     ProtocolError,
 )
 from ws_protocol.extensions import ClientExtensionFactory, Extension, ServerExtensionFactory
+from ws_protocol.extensions._zlib import error, select_zlib
 from ws_protocol.extensions.permessage_deflate import (
     ClientPerMessageDeflateFactory,
     PerMessageDeflate,
@@ -357,7 +360,7 @@ def test_invalid_data_is_refused(payload, fin):
     with pytest.raises(ProtocolError) as raised:
         extension().decode(compressed(TEXT, payload, fin))
     assert str(raised.value) == "decompression failed"
-    assert isinstance(raised.value.__cause__, zlib.error)
+    assert isinstance(raised.value.__cause__, error)
 
 
 def test_invalid_data_fails_the_connection(side):
@@ -373,7 +376,7 @@ def test_connection_that_failed_is_freed_without_the_garbage_collector(side, fre
         protocol = Protocol(side)
         protocol.extensions = [extension()]
         protocol.receive_data(serialize_frame(0xC1, b"\xff\xff", side is Side.SERVER))
-        assert isinstance(protocol.parser_exc.__cause__, zlib.error)
+        assert isinstance(protocol.parser_exc.__cause__, error)
         return protocol
 
     assert freed(make)
@@ -633,6 +636,35 @@ def test_name():
         ServerPerMessageDeflateFactory(),
     ):
         assert obj.name == "permessage-deflate"
+
+
+# What compresses
+
+
+@pytest.mark.parametrize("wanted", ["zlib", None])
+def test_zlib_of_python_compresses_by_default(wanted):
+    assert select_zlib(wanted) is zlib
+
+
+def test_other_zlib_compresses_if_wanted(monkeypatch):
+    other = types.ModuleType("zlib_ng.zlib_ng")
+    monkeypatch.setattr(importlib, "import_module", {"zlib_ng.zlib_ng": other}.__getitem__)
+    assert select_zlib("zlib-ng") is other
+
+
+def test_other_zlib_must_be_installed(monkeypatch):
+    def import_module(name):
+        raise ModuleNotFoundError(name)
+
+    monkeypatch.setattr(importlib, "import_module", import_module)
+    with pytest.raises(ImportError, match=r"pip install ws-protocol\[zlib-ng\]") as raised:
+        select_zlib("zlib-ng")
+    assert isinstance(raised.value.__cause__, ModuleNotFoundError)
+
+
+def test_there_is_no_third_zlib():
+    with pytest.raises(ValueError, match="must be zlib or zlib-ng, got 'isal'"):
+        select_zlib("isal")
 
 
 # Negotiation

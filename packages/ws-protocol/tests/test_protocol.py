@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ws_protocol.client import ClientProtocol
 from ws_protocol.exceptions import (
     ConnectionClosedError,
     ConnectionClosedOK,
@@ -18,6 +19,8 @@ from ws_protocol.exceptions import (
 from ws_protocol.extensions import Extension
 from ws_protocol.frames import Close, CloseCode, Frame, Opcode, serialize_frame
 from ws_protocol.protocol import SEND_EOF, Protocol, Side, State
+from ws_protocol.server import ServerProtocol
+from ws_protocol.uri import parse_uri
 
 CONT, TEXT, BINARY, CLOSE, PING, PONG = Opcode
 CONNECTING, OPEN, CLOSING, CLOSED = State
@@ -1295,3 +1298,8 @@ def test_size_of_what_is_to_be_sent_can_be_asked_for(side):
     size = protocol.unsent_size
     assert size == sum(map(len, protocol.data_to_send()))
     assert protocol.unsent_size == 0
+
+
+@pytest.mark.parametrize("make", [ServerProtocol, lambda: ClientProtocol(parse_uri("ws://host/"))])
+def test_connection_has_no_more_attributes_than_objects_keep_without_a_dictionary(make):
+    assert len(vars(make())) <= 30

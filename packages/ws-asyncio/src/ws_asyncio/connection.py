@@ -85,14 +85,14 @@ class Connection(BaseConnection[asyncio.Future[float]], asyncio.Protocol):
                 max_queue=max_queue,
             )
         )
-        self._write_limits = high, low = parse_watermarks(write_limit)
+        high, low = parse_watermarks(write_limit)
         # The transport checks it, too, where nobody would see the exception.
         if high is not None and not high >= (high if low is None else low) >= 0:
             raise ValueError(f"write_limit must have high >= low >= 0, got {write_limit}")
         if high is None:
             # The defaults of transports.
             high = 65536 if low is None else 4 * low
-        self._write_limit = high
+        self._write_limits = high, high // 4 if low is None else low
         self._messages = self.session.messages
         # Takes a message if there is one, and if nothing follows from that.
         self._take_message = self._messages.take_message
@@ -587,7 +587,12 @@ class Connection(BaseConnection[asyncio.Future[float]], asyncio.Protocol):
         if self.protocol.sending_fragments:
             raise ConcurrencyError("sending a fragmented message")
         self.protocol.send_shared(message)
-        self._write()
+        writes = self.protocol.data_to_send()
+        if self._joining:
+            self._join(writes)
+        else:
+            # Nothing is likely to follow in this turn, and to wait for that costs each connection.
+            self._write_now(writes)
 
     def get_buffer_size(self) -> int:
         """Return how many bytes wait to be sent."""
@@ -647,7 +652,7 @@ class Connection(BaseConnection[asyncio.Future[float]], asyncio.Protocol):
         to say.
         """
         if self._room is None:
-            self._room = self._write_limit - self.transport.get_write_buffer_size()
+            self._room = self._write_limits[0] - self.transport.get_write_buffer_size()
         for data in writes:
             self._room -= len(data)
         self._joined += writes

@@ -21,39 +21,30 @@
 /* Mask size bytes with the key of 4 bytes, over and over. Return the OR of all results, so that the
    highest bit of one of its bytes is set if it is in any of them: then it isn't ASCII.
 
-   The loop has neither branches nor bytes, which is what compilers make vector instructions of.
-   memcpy() is how C spells a load from wherever; none is called. */
+   Compilers make vector instructions of the first loop, because it is as plain as that, and to and
+   from don't overlap. memcpy() is how C spells a load from wherever; none is called. */
 static uint64_t
-mask_bytes(unsigned char *to, const unsigned char *from, Py_ssize_t size, const unsigned char *key)
+mask_bytes(unsigned char *restrict to, const unsigned char *restrict from, Py_ssize_t size,
+           const unsigned char *key)
 {
-    uint64_t key8, word, any0 = 0, any1 = 0, any2 = 0, any3 = 0;
+    uint64_t key8, word, any = 0;
     unsigned char keys[8], rest[8] = {0};
-    Py_ssize_t i = 0;
+    Py_ssize_t words = size / 8, i;
 
     memcpy(keys, key, 4);
     memcpy(keys + 4, key, 4);
     memcpy(&key8, keys, 8);
-    for (; size - i >= 32; i += 32) {
-        uint64_t words[4];
-        memcpy(words, from + i, 32);
-        any0 |= words[0] ^= key8;
-        any1 |= words[1] ^= key8;
-        any2 |= words[2] ^= key8;
-        any3 |= words[3] ^= key8;
-        memcpy(to + i, words, 32);
+    for (i = 0; i < words; i++) {
+        memcpy(&word, from + 8 * i, 8);
+        word ^= key8;
+        any |= word;
+        memcpy(to + 8 * i, &word, 8);
     }
-    any0 |= any1 | any2 | any3;
-    for (; size - i >= 8; i += 8) {
-        memcpy(&word, from + i, 8);
-        any0 |= word ^= key8;
-        memcpy(to + i, &word, 8);
-    }
-    /* i is a multiple of 4, and the key begins anew. */
-    for (Py_ssize_t j = 0; i + j < size; j++) {
-        to[i + j] = rest[j] = from[i + j] ^ key[j & 3];
+    for (i = 8 * words; i < size; i++) {
+        to[i] = rest[i & 7] = from[i] ^ key[i & 3];
     }
     memcpy(&word, rest, 8);
-    return any0 | word;
+    return any | word;
 }
 
 static int

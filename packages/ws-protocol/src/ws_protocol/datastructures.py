@@ -19,6 +19,28 @@ _valid_value = re.compile(r"[\t\x20-\x7e\x80-\xff]*").fullmatch
 _valid_name = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
 
 
+# Names that most handshakes have, and what they are looked up by: one string for all connections.
+_KNOWN = {
+    name: (name, name.lower())
+    for name in (
+        "Connection",
+        "Content-Length",
+        "Content-Type",
+        "Date",
+        "Host",
+        "Origin",
+        "Sec-WebSocket-Accept",
+        "Sec-WebSocket-Extensions",
+        "Sec-WebSocket-Key",
+        "Sec-WebSocket-Protocol",
+        "Sec-WebSocket-Version",
+        "Server",
+        "Upgrade",
+        "User-Agent",
+    )
+}
+
+
 class MultipleValuesError(LookupError):
     """Raised when a key of :class:`Headers` has several values and one is asked for."""
 
@@ -113,7 +135,13 @@ class Headers(MutableMapping[str, str]):
 
         Never call it with what came from elsewhere: a line break in a value injects headers.
         """
-        self._dict.setdefault(key.lower(), []).append(value)
+        known = _KNOWN.get(key)
+        key, lowered = (key, key.lower()) if known is None else known
+        values = self._dict.get(lowered)
+        if values is None:
+            self._dict[lowered] = [value]
+        else:
+            values.append(value)
         self._list.append((key, value))
 
     def __delitem__(self, key: str) -> None:

@@ -1,4 +1,9 @@
-"""Compression: the permessage-deflate extension (RFC 7692)."""
+"""Compression: the permessage-deflate extension (RFC 7692).
+
+The environment variable ``WS_PROTOCOL_ZLIB`` selects what compresses, when this module is imported:
+``zlib``, which is Python's and the default, or ``zlib-ng``, which is faster, and comes with
+``pip install ws-protocol[zlib-ng]``.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +21,7 @@ from ..exceptions import (
 )
 from ..frames import Frame, Opcode
 from ..typing import BytesLike, ExtensionName, ExtensionParameter
+from ._zlib import compressobj, decompressobj, error
 from .base import ClientExtensionFactory, Extension, ServerExtensionFactory
 
 __all__ = [
@@ -185,7 +191,7 @@ class PerMessageDeflate(Extension):
                     if decompressor.eof:
                         # Each costs a new decompressor; a frame can hold very many.
                         raise ProtocolError("decompression failed: too many final blocks")
-        except zlib.error as exc:
+        except error as exc:
             raise ProtocolError("decompression failed") from exc
         if max_size is not None and len(inflated) > max_size:
             raise PayloadTooBig(None, max_size)
@@ -194,7 +200,7 @@ class PerMessageDeflate(Extension):
         return inflated
 
     def _new_decompressor(self) -> zlib._Decompress:
-        return zlib.decompressobj(wbits=-self.remote_max_window_bits)
+        return decompressobj(wbits=-self.remote_max_window_bits)
 
     def encode(self, frame: Frame) -> Frame:
         """Deflate a frame.
@@ -257,7 +263,7 @@ class PerMessageDeflate(Extension):
         return opcode in _FIRST or (opcode == _CONT and self._encoding)
 
     def _new_compressor(self) -> zlib._Compress:
-        return zlib.compressobj(wbits=-self.local_max_window_bits, **self.compress_settings)
+        return compressobj(wbits=-self.local_max_window_bits, **self.compress_settings)
 
 
 def find_deflate(extensions: Sequence[Extension]) -> PerMessageDeflate | None:
@@ -290,7 +296,7 @@ def check_compress_settings(compress_settings: dict[str, Any] | None) -> dict[st
         return {}
     if "wbits" in compress_settings:
         raise ValueError("compress_settings must not include wbits; set max_window_bits instead")
-    zlib.compressobj(wbits=-9, **compress_settings)
+    compressobj(wbits=-9, **compress_settings)
     return compress_settings
 
 
