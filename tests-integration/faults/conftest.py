@@ -197,10 +197,10 @@ class Conversation:
         self.served = []
 
     @contextlib.asynccontextmanager
-    async def serve(self, timeout):
+    async def serve(self, seconds):
         """Serve, with this timeout wherever one can be set; return the port."""
         self.options = {"compression": self.compression} | dict.fromkeys(
-            ["open_timeout", "close_timeout", "ping_interval", "ping_timeout"], timeout
+            ["open_timeout", "close_timeout", "ping_interval", "ping_timeout"], seconds
         )
         async with self.api.serve(self._handle, "127.0.0.1", 0, **self.options) as server:
             yield server.sockets[0].getsockname()[1]

@@ -1,8 +1,8 @@
 """The network breaks at every byte of a conversation, in every way: it ends as documented, always.
 
-With ``FAULTS=all`` in the environment, every kind of fault happens at every byte in both directions,
-and not only one of them. Where tests run on several versions of Python, one has every byte, and the
-others some.
+With ``FAULTS=all`` in the environment, every kind of fault happens at every byte in both
+directions, and not only one of them. Where tests run on several versions of Python, one has every
+byte, and the others some.
 """
 
 import asyncio
@@ -27,11 +27,11 @@ HARMFUL = ["duplicate", "truncate", "reset", "half-close", "stall"]
 MANY = 100
 
 
-async def run(conversation, proxy, faults, timeout):
+async def run(conversation, proxy, faults, seconds):
     """Hold a conversation with each fault; return pairs of fault and result for the client."""
     results = []
     faults = iter(faults)
-    async with conversation.serve(timeout) as port:
+    async with conversation.serve(seconds) as port:
 
         async def hold_conversations():
             for fault in faults:
@@ -72,7 +72,7 @@ async def test_bytes_that_arrive_in_pieces_or_late_change_nothing(
     for_client, for_server = expected
     lengths = await count_bytes(conversation, proxy)
     faults = list(every_byte(fault, lengths, HARMLESS))
-    results = await run(conversation, proxy, faults, timeout=BOUND)
+    results = await run(conversation, proxy, faults, seconds=BOUND)
     assert len(results) == len(conversation.served) == len(faults)
     for broken, result in results:
         assert result.exc is None, broken
@@ -87,10 +87,10 @@ async def test_bytes_that_arrive_in_pieces_or_late_change_nothing(
 async def test_connection_that_breaks_anywhere_ends_as_documented(
     conversation, proxy, fault, expected, nothing_is_logged
 ):
-    for_client, for_server = expected
+    for_client, _ = expected
     lengths = await count_bytes(conversation, proxy)
     faults = list(every_byte(fault, lengths, HARMFUL))
-    results = await run(conversation, proxy, faults, timeout=2)
+    results = await run(conversation, proxy, faults, seconds=2)
     assert len(results) == len(faults)
     for broken, result in results:
         assert result.ended
