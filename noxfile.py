@@ -18,6 +18,7 @@ if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))
 
 import nox
+from nox.command import CommandFailed
 
 nox.needs_version = ">=2026.10.20"
 
@@ -451,6 +452,28 @@ def attacks(session: nox.Session) -> None:
         *["--environments", str(ROOT / ".nox" / "attack-environments")],
         *session.posargs,
     )
+
+
+@nox.session(python=PYTHONS[-1], tags=["ci"], requires=["build"])
+def fuzz(session: nox.Session) -> None:
+    """Fuzz what parses, for 6 seconds a target, or `nox -s fuzz -- --seconds 600 frames`."""
+    try:
+        session.install("atheris>=3.0")
+    except CommandFailed:
+        session.skip("atheris can't be installed here")
+    install_wheels(session, ["ws-protocol"])
+    fuzzing = ROOT / "packages" / "ws-protocol" / "fuzzing"
+    session.run(
+        *["python", str(fuzzing / "fuzz.py"), "--finds", str(ROOT / "reports" / "fuzz")],
+        *(session.posargs or ["--seconds", "6", "--seed", "1"]),
+    )
+
+
+@nox.session(requires=["build"])
+def soak(session: nox.Session) -> None:
+    """Hold as many connections as possible, for some time: `nox -s soak -- --minutes 5`."""
+    install_wheels(session, PACKAGES)
+    session.run("python", str(ROOT / "tests-integration" / "soak" / "run.py"), *session.posargs)
 
 
 @nox.session(tags=["ci"], requires=["build"])

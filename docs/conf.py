@@ -32,9 +32,9 @@ nitpick_ignore_regex = [
     # What objects must have, and iterators, which aren't public names; and a type variable.
     (
         "py:class",
-        r"ws_auth\.basic\._Connection|ws_protocol\.broadcast\._Recipient"
-        r"|ws_trio\._iterators\.Iterator|([a-z_.]+\.)?Waiter",
+        r"ws_auth\.basic\._Connection|([a-z_.]+\.)?Waiter",
     ),
+    ("py:class", r"ws_protocol\.broadcast\._Recipient|ws_trio\._iterators\.Iterator"),
     # What docstrings of subclasses of Protocol call by its name alone, and is described there; and
     # two values that have no description.
     ("py:attr", r"extensions|handshake_exc|origin|subprotocol|Side\.(CLIENT|SERVER)"),

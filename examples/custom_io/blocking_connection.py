@@ -162,7 +162,7 @@ class Connection:
         """
         now = time.monotonic()
         if self.session.wants_unread():
-            self.session.receive_unread(now)
+            self.session.process_events(now)
             self._send()
             return
         if until is not None and now >= until:

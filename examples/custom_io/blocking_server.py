@@ -56,7 +56,7 @@ class ServerConnection(Connection):
         response.headers["Server"] = SERVER
         protocol.send_response(response)
         # There may be frames already, which arrived with the request.
-        self.session.receive_unread(time.monotonic())
+        self.session.process_events(time.monotonic())
 
 
 class Server:

@@ -109,7 +109,7 @@ class Connection:
             message = messages.get_message()
             unread = self.session.wants_unread()
             if unread:
-                self.session.receive_unread(trio.current_time())
+                self.session.process_events(trio.current_time())
                 self._flush()
             elif paused and not messages.paused:
                 self._notify()
@@ -207,7 +207,7 @@ class Connection:
                 # The deadline is another now.
                 self._notify()
             if self.session.wants_unread():
-                self.session.receive_unread(trio.current_time())
+                self.session.process_events(trio.current_time())
                 self._flush()
                 continue
             try:

@@ -53,7 +53,7 @@ class ServerConnection(Connection):
         response.headers["Server"] = SERVER
         protocol.send_response(response)
         # There may be frames already, which arrived with the request.
-        self.session.receive_unread(trio.current_time())
+        self.session.process_events(trio.current_time())
 
 
 class Server:

@@ -378,7 +378,7 @@ def send_huge_header(victim, size):
     with sock:
         sock.sendall(start + b"X: ")
         sent = pour(sock, b"a" * 65536, size)
-        return sent, read_status(sock) if victim.role == "server" else "closed"
+        return sent, read_status(sock) if victim.role == "server" else read_answer(sock)
 
 
 def send_many_headers(victim, size):
@@ -390,7 +390,7 @@ def send_many_headers(victim, size):
     with sock:
         sock.sendall(start)
         sent = pour(sock, b"X: a\r\n" * 10000, size)
-        return sent, read_status(sock) if victim.role == "server" else "closed"
+        return sent, read_status(sock) if victim.role == "server" else read_answer(sock)
 
 
 def send_request_byte_by_byte(victim, size):
@@ -470,17 +470,21 @@ ATTACKS = [
     Attack("ping flood, pongs never read", flood_with_pings, SMALL, ("open", "blocked"), role)
     for role in ("server", "client")
 ]
-for _role, _one in (("server", "ws-asyncio"), ("client", "ws-legacy")):
+for _role, _empty, _tiny in (
+    # A million frames take seconds.
+    ("server", (), ("ws-asyncio",)),
+    ("client", ("ws-legacy",), ()),
+):
     ATTACKS += [
         Attack(
             *("empty fragments without end", send_empty_fragments, SMALL, (1009, "reset"), _role),
             quick=2**23,
-            quick_for=(_one,),
+            quick_for=_empty,
         ),
         Attack(
             *("fragments of one byte", send_tiny_fragments, SMALL, (1009, "reset"), _role),
             quick=2**23,
-            quick_for=(_one,),
+            quick_for=_tiny,
         ),
         Attack(
             *("decompression bomb", send_bomb, SMALL, (1009, "reset"), _role),
@@ -495,8 +499,8 @@ for _role, _one in (("server", "ws-asyncio"), ("client", "ws-legacy")):
         ),
         Attack("declared length of 2^63 - 1", declare_length, SMALL, (1009,), _role),
         Attack("declared length of 2^63", declare_impossible_length, SMALL, (1002,), _role),
-        Attack("header without end", send_huge_header, SMALL, (431, "closed"), _role),
-        Attack("headers without end", send_many_headers, SMALL, (431, "closed"), _role),
+        Attack("header without end", send_huge_header, SMALL, (431, "closed", "reset"), _role),
+        Attack("headers without end", send_many_headers, SMALL, (431, "closed", "reset"), _role),
     ]
 ATTACKS += [
     Attack(
@@ -508,7 +512,7 @@ ATTACKS += [
         *(("closed", "reset"), "server"),
     ),
     Attack(
-        *("half-open handshakes", leave_handshakes_open, 60, ("none left",), "server"),
+        *("half-open handshakes", leave_handshakes_open, 16, ("none left",), "server"),
         size=4000,
         quick=500,
     ),

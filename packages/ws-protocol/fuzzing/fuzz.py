@@ -36,7 +36,7 @@ def fuzz(name: str) -> None:
     atheris.Fuzz()
 
 
-def run(name: str, seconds: int, corpus: Path, finds: Path) -> int | None:
+def run(name: str, seconds: int, seed: int, corpus: Path, finds: Path) -> int | None:
     """Run one target.
 
     Returns:
@@ -46,9 +46,10 @@ def run(name: str, seconds: int, corpus: Path, finds: Path) -> int | None:
     (corpus / name).mkdir(parents=True, exist_ok=True)
     finds.mkdir(parents=True, exist_ok=True)
     command = [
-        *[sys.executable, __file__, f"-max_total_time={seconds}", "-print_final_stats=1"],
-        # A run that never ends is a find, too.
-        *["-timeout=20", "-max_len=4096", f"-artifact_prefix={finds / name}-"],
+        *[sys.executable, __file__, f"-max_total_time={seconds}", f"-seed={seed}"],
+        *["-print_final_stats=1", "-max_len=4096", f"-artifact_prefix={finds / name}-"],
+        # An execution that never ends is a find, too.
+        "-timeout=60",
         *[str(corpus / name), str(SEEDS / name)],
     ]
     process = subprocess.run(
@@ -81,6 +82,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("targets", nargs="*", choices=[[], *names], default=[], metavar="target")
     parser.add_argument("--seconds", type=int, default=60, help="for each target")
+    parser.add_argument("--seed", type=int, default=0, help="of the randomness; 0 for any")
     parser.add_argument("--corpus", type=Path, help="where to keep inputs that cover more")
     parser.add_argument("--finds", type=Path, default=Path("fuzz-finds"))
     parser.add_argument("--reproduce", type=Path, metavar="FILE")
@@ -92,7 +94,11 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as directory:
         for name in options.targets or names:
             executions = run(
-                name, options.seconds, options.corpus or Path(directory), options.finds.resolve()
+                name,
+                options.seconds,
+                options.seed,
+                options.corpus or Path(directory),
+                options.finds.resolve(),
             )
             if executions is None:
                 failed.append(name)

@@ -239,7 +239,7 @@ def fuzz_session(data: bytes) -> None:
         elif action == 2:
             session.messages.get_message()
             if session.wants_unread():
-                session.receive_unread(now)
+                session.process_events(now)
         elif size & 1:
             session.receive_eof()
         session.wants_data(now)

@@ -1,6 +1,7 @@
 import dataclasses
 import gc
 import itertools
+import os
 import weakref
 from collections.abc import Callable, Iterator
 from typing import TypeAlias
@@ -10,9 +11,14 @@ from hypothesis import HealthCheck, settings
 
 from ws_protocol.protocol import SEND_EOF, Protocol, Side
 
-# Machines are slow at times, which says nothing about the code.
+# Machines are slow at times, which says nothing about the code. Every run has the same examples,
+# but those by hand for which EXAMPLES says how many there are.
 settings.register_profile(
-    "ws-protocol", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    "ws-protocol",
+    deadline=None,
+    derandomize="EXAMPLES" not in os.environ,
+    max_examples=int(os.environ.get("EXAMPLES", "100")),
+    suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("ws-protocol")
 

@@ -374,6 +374,4 @@ class Conversation(RuleBasedStateMachine):
 
 @pytest.mark.slow
 def test_any_conversation_arrives_as_it_was_sent():
-    run_state_machine_as_test(
-        Conversation, settings=settings(max_examples=100, stateful_step_count=40)
-    )
+    run_state_machine_as_test(Conversation, settings=settings(stateful_step_count=40))

@@ -1047,9 +1047,9 @@ def deflating(side):
     return Conversation(protocol, max_queue=2)
 
 
-def receive_unread(connection):
+def process_events(connection):
     while connection.wants_unread():
-        connection.answered += connection.receive_unread(connection.now)
+        connection.answered += connection.process_events(connection.now)
 
 
 def test_no_more_of_a_chunk_is_inflated_than_may_wait(deflating):
@@ -1063,7 +1063,7 @@ def test_no_more_of_a_chunk_is_inflated_than_may_wait(deflating):
     while (message := deflating.messages.get_message()) is not None:
         assert message == bytes(2**20)
         received += 1
-        receive_unread(deflating)
+        process_events(deflating)
         assert len(deflating.messages.frames) <= 8
     assert received == 100
     assert deflating.wants_data(0.0)
@@ -1082,7 +1082,7 @@ def test_no_more_of_a_chunk_becomes_objects_than_may_wait(side, frames):
             received += 1
         elif not connection.wants_unread():
             break
-        receive_unread(connection)
+        process_events(connection)
     assert received == 50000
 
 
@@ -1095,7 +1095,7 @@ def test_what_is_unread_when_the_connection_is_lost_can_be_received(deflating):
     received = 0
     while deflating.messages.get_message() is not None:
         received += 1
-        receive_unread(deflating)
+        process_events(deflating)
         assert len(deflating.messages.frames) <= 8
     assert received == 100
     assert isinstance(deflating.closed_exception().__cause__, ConnectionResetError)
@@ -1112,7 +1112,7 @@ def test_close_frame_is_noted_late(side, began):
     connection.lose_connection()
     assert connection.protocol.close_code == 1006
     while connection.messages.get_message() is not None:
-        receive_unread(connection)
+        process_events(connection)
     assert connection.protocol.close_rcvd == Close(1001, "bye")
     assert connection.protocol.close_rcvd_then_sent is (False if began else None)
     assert connection.closed_exception().__cause__ is None
@@ -1127,7 +1127,7 @@ def test_mistake_is_noted_late(side):
     connection.receive_at_once(*[(0x82, bytes(100))] * 1000, (0x83, b""))
     connection.lose_connection()
     while connection.messages.get_message() is not None:
-        receive_unread(connection)
+        process_events(connection)
     assert isinstance(connection.closed_exception().__cause__, ProtocolError)
 
 
@@ -1136,7 +1136,7 @@ def test_unread_bytes_are_dropped_when_this_side_closes(deflating):
     waiting = len(deflating.messages.frames)
     deflating.close()
     assert deflating.wants_unread()
-    receive_unread(deflating)
+    process_events(deflating)
     assert len(deflating.messages.frames) == waiting
     assert deflating.wants_data(0.0)
 
@@ -1165,12 +1165,12 @@ def test_what_arrives_before_the_response_isnt_inflated_whole(early):
         early.receive_data(frames[pos : pos + 1000], 0.0)
     assert not early.wants_unread()
     early.protocol.send_response(early.protocol.accept(early.request))
-    early.receive_unread(0.0)
+    early.process_events(0.0)
     assert 2 < len(early.messages.frames) <= 8
     received = 0
     while early.messages.get_message() is not None:
         received += 1
-        receive_unread(early)
+        process_events(early)
     assert received == 40
 
 
@@ -1178,7 +1178,7 @@ def test_what_arrives_before_the_response_is_limited(early):
     for _ in range(40):
         early.receive_data(bytes(2**13), 0.0)
     early.protocol.send_response(early.protocol.accept(early.request))
-    early.receive_unread(0.0)
+    early.process_events(0.0)
     assert early.protocol.close_sent.code == 1008
 
 
@@ -1186,7 +1186,7 @@ def test_what_arrived_before_the_response_is_dropped_when_the_client_leaves(earl
     early.receive_data(bytes(100), 0.0)
     early.lose_connection()
     assert not early.wants_unread()
-    assert early.receive_unread(0.0) == []
+    assert early.process_events(0.0) == []
 
 
 def test_client_inflates_no_more_of_what_comes_with_the_response_than_may_wait():

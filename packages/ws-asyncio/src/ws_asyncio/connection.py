@@ -466,7 +466,7 @@ class Connection(BaseConnection[asyncio.Future[float]], asyncio.Protocol):
         """Stop reading from the network if enough waits to be received, and read again when it
         doesn't."""
         if self.session.wants_unread():
-            self._process_received(self.session.receive_unread(self.loop.time()))
+            self._process_received(self.session.process_events(self.loop.time()))
         if self.session.wants_data(self.loop.time()):
             if self._reading_paused:
                 self._reading_paused = False

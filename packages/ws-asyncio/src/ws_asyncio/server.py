@@ -150,7 +150,7 @@ class ServerConnection(Connection):
         self.session.start_keepalive(now)
         self._set_timer()
         # There may be frames already, which arrived before the response was sent.
-        self._process_received(self.session.receive_unread(now))
+        self._process_received(self.session.process_events(now))
 
     def _refuse(self, make_response: Callable[[ServerProtocol], Response]) -> None:
         """Refuse the connection, whether its request is there or not."""

@@ -102,7 +102,7 @@ class SessionProtocol(asyncio.Protocol):
 
     def _adjust_reading(self) -> None:
         if self._session.wants_unread():
-            self._process_received(self._session.receive_unread(self.loop.time()))
+            self._process_received(self._session.process_events(self.loop.time()))
         if self._session.wants_data(self.loop.time()):
             if self._reading_paused:
                 self._reading_paused = False

@@ -496,7 +496,7 @@ class WebSocketCommonProtocol(SessionProtocol):
         self._session.start_keepalive(now)
         self._set_timer()
         # There may be frames already, which arrived before the response was sent.
-        self._process_received(self._session.receive_unread(now))
+        self._process_received(self._session.process_events(now))
 
     # Sending
 

@@ -11,7 +11,7 @@ adds those three, and does for every session the same:
   ``session.protocol.data_to_send()`` returns, ask :meth:`Session.wants_data` whether to go on
   reading, and :meth:`Session.next_deadline` when to call :meth:`Session.meet_deadline`;
 * once messages were taken out, ask :meth:`Session.wants_unread` whether to call
-  :meth:`Session.receive_unread`, also when the connection is lost: what arrived isn't decoded
+  :meth:`Session.process_events`, also when the connection is lost: what arrived isn't decoded
   before there is room for it.
 
 Time is an argument: seconds of any clock that doesn't jump, such as :func:`time.monotonic` or an
@@ -158,12 +158,12 @@ class Session(Generic[Waiter]):
         if self._holding or self._unread:
             self._unread = self._unread[self._unread_start :] + data
             self._unread_start = 0
-            return self.receive_unread(now)
+            return self.process_events(now)
         if len(data) > _ENCODED_PIECE and len(data) > self._get_piece_size():
             self._unread = bytes(data)
-            return self.receive_unread(now)
+            return self.process_events(now)
         self.protocol.receive_data(data)
-        return self.process_events(now)
+        return self._process_events(now)
 
     def _get_piece_size(self) -> int:
         """Return how many bytes to decode before the frames that wait are counted."""
@@ -177,7 +177,7 @@ class Session(Generic[Waiter]):
 
     def wants_unread(self) -> bool:
         """Tell whether there are bytes that arrived before, and room for what is in them: whether
-        to call :meth:`receive_unread`."""
+        to call :meth:`process_events`."""
         if not self._unread:
             return False
         if self._holding:
@@ -187,8 +187,8 @@ class Session(Generic[Waiter]):
             self.protocol.state is not State.OPEN and not self.eof_received
         )
 
-    def receive_unread(self, now: float) -> Sequence[tuple[Waiter, float]]:
-        """Receive bytes that arrived before, as far as there is room for what is in them.
+    def process_events(self, now: float) -> Sequence[tuple[Waiter, float]]:
+        """Process what arrived before and waits, as far as there is room for what is in it.
 
         It goes in pieces: a chunk from the network may have thousands of messages, or a few that
         are a thousand times as large once decoded, and only ``max_queue`` of them may wait.
@@ -200,13 +200,13 @@ class Session(Generic[Waiter]):
             now: The time.
 
         Returns:
-            Who waited for pongs that are among them, and how many seconds.
+            Who waited for pongs that are among it, and how many seconds.
 
         """
         protocol = self.protocol
         if self._holding and protocol.state is not State.CONNECTING:
             self._holding = False
-        answered = list(self.process_events(now))
+        answered = list(self._process_events(now))
         while self.wants_unread():
             start = self._unread_start
             stop = start + self._get_piece_size()
@@ -219,7 +219,7 @@ class Session(Generic[Waiter]):
                 protocol.receive_late_data(piece)
             else:
                 protocol.receive_data(piece)
-            answered += self.process_events(now)
+            answered += self._process_events(now)
         return answered
 
     def receive_eof(self) -> None:
@@ -230,7 +230,7 @@ class Session(Generic[Waiter]):
             # There will be no response, which they would need to mean something.
             self._unread, self._unread_start = b"", 0
         self.protocol.receive_eof()
-        self.process_events(0)  # no pong can be among them
+        self._process_events(0)  # no pong can be among them
 
     def lose_connection(self, exc: BaseException | None = None) -> list[Waiter]:
         """Process the end of the TCP connection, however it came, in both directions.
@@ -250,17 +250,8 @@ class Session(Generic[Waiter]):
         self._close_deadline = None
         return [waiter for waiter in self._pings.clear() if waiter is not None]
 
-    def process_events(self, now: float) -> Sequence[tuple[Waiter, float]]:
-        """Process what the protocol received before: with a server, frames that arrived before
-        the response to the opening handshake was sent.
-
-        Args:
-            now: The time.
-
-        Returns:
-            Who waited for pongs that are among it, and how many seconds.
-
-        """
+    def _process_events(self, now: float) -> Sequence[tuple[Waiter, float]]:
+        """Process what the protocol received."""
         if self._received:
             self._put_received()
         answered: list[tuple[Waiter, float]] = []

@@ -546,7 +546,7 @@ class Connection(BaseConnection[PongReceived]):
     def _resume_reading(self) -> None:
         """Have the connection's thread read again, if it stopped and there is room again."""
         if self.session.wants_unread():
-            self._process_received(self.session.receive_unread(time.monotonic()))
+            self._process_received(self.session.process_events(time.monotonic()))
         if self._reading_paused and self.session.wants_data(time.monotonic()):
             self._wake()
 

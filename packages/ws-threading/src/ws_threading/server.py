@@ -152,7 +152,7 @@ class ServerConnection(Connection):
         with self._mutex:
             self._start_keepalive()
             # There may be frames already, which arrived before the response was sent.
-            self._process_received(self.session.receive_unread(time.monotonic()))
+            self._process_received(self.session.process_events(time.monotonic()))
             self._write()
 
     def refuse(self) -> None:

@@ -465,7 +465,7 @@ class Connection(BaseConnection[PongWaiter], trio.abc.AsyncResource):
     def _continue_reading(self) -> None:
         """Read again, if not enough waits to be received any more."""
         if self.session.wants_unread():
-            self._process_received(self.session.receive_unread(trio.current_time()))
+            self._process_received(self.session.process_events(trio.current_time()))
         if not self.session.messages.paused:
             self._reader.unpark()
 
