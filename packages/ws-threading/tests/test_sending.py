@@ -375,6 +375,8 @@ def test_broadcast_sends_without_waiting(join, start, caplog):
     busy.send(items())
     with pytest.raises(TypeError):
         broadcast([], ["a"])
+    # It needs no pool of threads.
+    broadcast([], "a", max_workers=4)
     assert receive_data(slow_peer, 3) == [LARGE, b"b", b"c"]
     large.result(TIMEOUT)
     assert receive_data(busy_peer, 2) == [b"a", b""]

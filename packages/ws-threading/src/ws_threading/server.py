@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from ws_auth import BasicAuth
-from ws_protocol.broadcast import broadcast
+from ws_protocol.broadcast import broadcast as broadcast_message
 from ws_protocol.connection import show_address
 from ws_protocol.exceptions import ProtocolError
 from ws_protocol.extensions.base import ServerExtensionFactory
@@ -32,7 +32,7 @@ from ws_protocol.server import ServerProtocol
 from ws_protocol.serving import answer_request, log_handler_failure, log_opening, run_hooks
 from ws_protocol.session import Session
 from ws_protocol.tracebacks import forget_tracebacks
-from ws_protocol.typing import LoggerLike, Origin, StatusLike, Subprotocol
+from ws_protocol.typing import DataLike, LoggerLike, Origin, StatusLike, Subprotocol
 
 from ._deadline import Deadline
 from ._stream import Stream
@@ -709,3 +709,32 @@ def basic_auth(
         return policy.conclude(connection, username, bool(policy.check(username, password)))
 
     return process_request
+
+
+def broadcast(
+    connections: Iterable[Connection],
+    message: DataLike,
+    *,
+    raise_exceptions: bool = False,
+    text: bool | None = None,
+    **kwargs: Any,
+) -> None:
+    """Send a message to several connections, without waiting for those that are slow.
+
+    It is :func:`ws_protocol.broadcast.broadcast`.
+
+    Args:
+        connections: Connections. Those that aren't open are skipped.
+        message: The message.
+        raise_exceptions: Whether to raise an :exc:`ExceptionGroup` when sending to connections
+            fails; by default, a warning is logged.
+        text: Whether to send a text message; by default, it depends on the type.
+        kwargs: Ignored: options of a pool of threads, which it doesn't need, for programs that
+            were written for one.
+
+    Raises:
+        ExceptionGroup: Sending failed, and ``raise_exceptions`` is true.
+        TypeError: The message is neither a string nor bytes-like.
+
+    """
+    broadcast_message(connections, message, text=text, raise_exceptions=raise_exceptions)
