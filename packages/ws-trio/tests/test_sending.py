@@ -377,3 +377,15 @@ async def test_broadcast_sends_without_waiting(link, caplog):
         assert peer.payloads() == [b"b"]
         assert closed.state is State.CLOSED
         assert caplog.messages == ["skipped broadcast: sending a fragmented message"]
+
+
+@trio_test
+async def test_broadcast_leaves_out_connections_that_are_too_slow(link):
+    connection, _ = await link()
+    size = 2**20
+    for _ in range(10):
+        await broadcast([connection], b"\0" * size, max_buffer=2 * size)
+    assert 2 * size < connection.get_buffer_size() < 5 * size
+    assert connection.state is State.OPEN
+    await broadcast([connection], b"", max_buffer=size, slow="close")
+    assert connection.protocol.close_sent.code == CloseCode.POLICY_VIOLATION

@@ -525,3 +525,80 @@ def test_keyboard_interrupt_ends_the_program():
     assert stdout == "interrupted\n"
     assert stderr == ""
     assert process.returncode == 0
+
+
+# How many connections there may be
+
+
+async def refusal(uri, **options):
+    """Connect to a server that refuses; return its response."""
+    with pytest.raises(InvalidStatus) as raised:
+        async with connect(uri, **options):
+            pass
+    return raised.value.response
+
+
+@trio_test
+async def test_client_is_refused_when_there_are_enough_connections(run_server, get_uri):
+    async with run_server(max_connections=1) as server:
+        uri = get_uri(server)
+        async with connect(uri):
+            response = await refusal(uri)
+            assert response.status_code == 503
+            assert response.headers["Retry-After"] == "5"
+        while server._tasks:
+            await wait_all_tasks_blocked(0.001)
+        async with connect(uri) as websocket:
+            assert websocket.state is State.OPEN
+
+
+@trio_test
+async def test_client_is_refused_when_there_are_enough_handshakes(run_server, get_uri):
+    async with run_server(max_handshakes=1) as server, await open_tcp(server) as stream:
+        while not server._connections:
+            await wait_all_tasks_blocked(0.001)
+        assert (await refusal(get_uri(server))).status_code == 503
+        # Which is done now, and isn't in the way any more.
+        await stream.send_all(REQUEST)
+        assert (await stream.receive_some()).startswith(b"HTTP/1.1 101 ")
+        async with connect(get_uri(server)):
+            pass
+
+
+@trio_test
+async def test_clients_that_do_not_read_why_are_dropped(run_server, monkeypatch):
+    monkeypatch.setattr("ws_protocol.admission.MAX_REFUSED", 1)
+    async with run_server(max_handshakes=1, close_timeout=0.1) as server:
+        async with await open_tcp(server), await open_tcp(server):
+            while len(server._connections) < 2:
+                await wait_all_tasks_blocked(0.001)
+            async with await open_tcp(server) as dropped:
+                assert await read_all(dropped) == b""
+
+
+@pytest.mark.parametrize("name", ["max_connections", "max_handshakes"])
+@trio_test
+async def test_server_must_take_some_connections(name):
+    with pytest.raises(ValueError, match=f"{name} must be at least 1"):
+        await serve(wait_for, 0, **{name: 0})
+
+
+# Pages of the server, and names that it has
+
+
+@trio_test
+async def test_pages_of_other_servers_can_be_refused(run_server, get_uri):
+    async with run_server(origins="same-origin") as server:
+        uri = get_uri(server)
+        async with connect(uri), connect(uri, origin=uri.replace("ws:", "http:").rstrip("/")):
+            pass
+        assert (await refusal(uri, origin="https://evil.example")).status_code == 403
+
+
+@trio_test
+async def test_other_names_can_be_refused(run_server, get_uri):
+    async with run_server(allowed_hosts=["localhost", "127.0.0.1"]) as server:
+        async with connect(get_uri(server)):
+            pass
+        response = await refusal(get_uri(server), additional_headers={"Host": "evil.example"})
+        assert response.status_code == 400

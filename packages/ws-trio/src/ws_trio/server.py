@@ -10,11 +10,12 @@ import ssl as ssl_module
 import stat
 import weakref
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import trio
 
 from ws_auth import basic_auth
+from ws_protocol.admission import Admission, Verdict, busy_response
 from ws_protocol.connection import show_address
 from ws_protocol.exceptions import ProtocolError
 from ws_protocol.extensions.base import ServerExtensionFactory
@@ -153,14 +154,10 @@ class ServerConnection(Connection):
         # There may be frames already, which arrived before the response was sent.
         self._process_received(self.session.process_events(now))
 
-    def _refuse(self) -> None:
-        """Refuse the connection, before its request is there, because the server closes."""
-        if (
-            self.request is None
-            and self.protocol.state is State.CONNECTING
-            and not self.protocol.close_expected()
-        ):
-            self.session.response = self.protocol.reject_closing()
+    def _refuse(self, make_response: Callable[[ServerProtocol], Response]) -> None:
+        """Refuse the connection, whether its request is there or not."""
+        if self.protocol.state is State.CONNECTING and not self.protocol.close_expected():
+            self.session.response = make_response(self.protocol)
             self.protocol.send_response(self.session.response)
             self._process_received([])
 
@@ -179,6 +176,7 @@ class Server(trio.abc.AsyncResource):
         make_connection: Makes a connection, of a nursery, a stream and the server.
         handshake: Coroutine function that gets a connection, and opens it.
         open_timeout: Seconds for opening a connection; :obj:`None` for no limit.
+        admission: How many connections there may be; as many as come by default.
 
     Attributes:
         listeners: Listeners.
@@ -198,6 +196,7 @@ class Server(trio.abc.AsyncResource):
         ) = None,
         handshake: Callable[[ServerConnection], Awaitable[None]] = ServerConnection.handshake,
         open_timeout: float | None = 10,
+        admission: Admission | None = None,
     ) -> None:
         self.listeners: list[trio.abc.Listener[Any]] = list(listeners)
         self.handler = handler
@@ -205,6 +204,7 @@ class Server(trio.abc.AsyncResource):
         self._make_connection = make_connection or make_default_connection
         self._handshake = handshake
         self._open_timeout = open_timeout
+        self._admission = admission or Admission()
         self._connections: set[ServerConnection] = set()
         # Around accepting connections, and around each TLS handshake.
         self._accepting = trio.CancelScope()
@@ -297,7 +297,8 @@ class Server(trio.abc.AsyncResource):
             for scope in self._starting_tls:
                 scope.cancel()
             for connection in self._connections:
-                connection._refuse()
+                if connection.request is None:
+                    connection._refuse(ServerProtocol.reject_closing)
         if close_connections:
             for connection in self.connections:
                 connection._start_closing(code, reason)
@@ -323,6 +324,10 @@ class Server(trio.abc.AsyncResource):
     async def _run_connection(self, stream: trio.abc.Stream) -> None:
         """Open a connection, run its handler, and close it."""
         task = trio.lowlevel.current_task()
+        verdict = self._admission.enter(task)
+        if verdict is Verdict.DROP:
+            await trio.aclose_forcefully(stream)
+            return
         self._tasks.add(task)
         deadline = math.inf
         if self._open_timeout is not None:
@@ -334,7 +339,9 @@ class Server(trio.abc.AsyncResource):
                 connection = self._make_connection(nursery, stream, self)
                 self._connections.add(connection)
                 try:
-                    if await self._open_connection(connection, deadline):
+                    refused = verdict is Verdict.REFUSE
+                    if await self._open_connection(connection, deadline, refused):
+                        self._admission.open(task)
                         await self._handle_connection(connection)
                 finally:
                     self._connections.remove(connection)
@@ -342,6 +349,7 @@ class Server(trio.abc.AsyncResource):
             # It must not end the others.
             self.logger.error("connection failed", exc_info=True)
         finally:
+            self._admission.leave(task)
             self._tasks.remove(task)
             self._waiters.unpark_all()
 
@@ -361,12 +369,17 @@ class Server(trio.abc.AsyncResource):
             self.logger.info("opening handshake timed out")
         return False
 
-    async def _open_connection(self, connection: ServerConnection, deadline: float) -> bool:
-        """Open a connection; tell whether it is open."""
+    async def _open_connection(
+        self, connection: ServerConnection, deadline: float, refused: bool
+    ) -> bool:
+        """Open a connection, unless it is refused; tell whether it is open."""
         with trio.CancelScope(deadline=deadline) as scope:
-            if self._closing:
-                connection._refuse()
-            await self._handshake(connection)
+            if refused:
+                connection._refuse(busy_response)
+            else:
+                if self._closing:
+                    connection._refuse(ServerProtocol.reject_closing)
+                await self._handshake(connection)
         if scope.cancelled_caught:
             connection.logger.info("opening handshake timed out")
             connection._abort.cancel()
@@ -396,7 +409,8 @@ async def serve(
     backlog: int | None = None,
     listeners: Sequence[trio.abc.Listener[Any]] | None = None,
     ssl: ssl_module.SSLContext | None = None,
-    origins: Sequence[Origin | re.Pattern[str] | None] | None = None,
+    origins: Sequence[Origin | re.Pattern[str] | None] | Literal["same-origin"] | None = None,
+    allowed_hosts: Sequence[str | re.Pattern[str]] | None = None,
     extensions: Sequence[ServerExtensionFactory] | None = None,
     subprotocols: Sequence[Subprotocol] | None = None,
     select_subprotocol: (
@@ -419,6 +433,8 @@ async def serve(
     close_timeout: float | None = 10,
     max_size: int | tuple[int | None, int | None] | None = MAX_SIZE,
     max_queue: int | tuple[int | None, int | None] | None = 16,
+    max_connections: int | None = None,
+    max_handshakes: int | None = None,
     logger: LoggerLike | None = None,
     create_connection: Callable[..., ServerConnection] | None = None,
     task_status: trio.TaskStatus[Server] = trio.TASK_STATUS_IGNORED,
@@ -446,9 +462,15 @@ async def serve(
             The server closes them.
         ssl: TLS context, for ``wss`` URIs.
         origins: Acceptable values of the ``Origin`` header: strings that must be equal, regular
-            expressions that must match the whole value, and :obj:`None` for requests that have no
-            such header, as those of clients other than browsers. By default, all are. Set it to
-            defend against cross-site WebSocket hijacking, if browsers have credentials.
+            expressions that must match the whole value, :obj:`None` for requests that have no such
+            header, as those of clients other than browsers, and ``"same-origin"`` for pages that
+            came from this server, see :func:`~ws_protocol.origins.is_same_origin`.
+            ``"same-origin"`` alone, not in a list, is that and :obj:`None`. By default, all are
+            acceptable. Set it to defend against cross-site WebSocket hijacking, if browsers have
+            credentials.
+        allowed_hosts: Names that clients may use for the server in the ``Host`` header, see
+            :func:`~ws_protocol.origins.is_allowed_host`; any by default. Set it to defend against
+            DNS rebinding, if the server relies on being reachable only from a private network.
         extensions: Extensions to accept, in order of preference.
         subprotocols: Subprotocols to accept, in order of preference.
         select_subprotocol: Chooses one of the subprotocols that the client offers: a function that
@@ -477,6 +499,11 @@ async def serve(
         max_queue: How many frames may wait to be received before no more are read from the
             network; :obj:`None` for no limit. A pair sets that number, and the one at which
             reading continues, by default a quarter of it.
+        max_connections: How many connections there may be, those included that are about to open;
+            :obj:`None` for no limit. More are refused with HTTP status 503 (service unavailable)
+            and a ``Retry-After`` header.
+        max_handshakes: How many connections may be about to open, from the TCP connection on;
+            :obj:`None` for no limit. More are refused in the same way.
         logger: Logger; ``logging.getLogger("websockets.server")`` by default.
         create_connection: Makes the connections, with the arguments of :class:`ServerConnection`,
             which is the default. For subclasses of it.
@@ -485,7 +512,8 @@ async def serve(
     Raises:
         OSError: Listening fails.
         ValueError: An argument isn't possible.
-        TypeError: ``subprotocols`` isn't a list, or there is no ``port``.
+        TypeError: ``subprotocols`` or ``allowed_hosts`` isn't a list, ``origins`` is another
+            string, or there is no ``port``.
 
     """
     if subprotocols is not None:
@@ -500,7 +528,8 @@ async def serve(
         "max_queue": max_queue,
     }
     # Tell of wrong arguments now, not when a client connects.
-    Session[Any](ServerProtocol(), **options)
+    Session[Any](ServerProtocol(origins=origins, allowed_hosts=allowed_hosts), **options)
+    admission = Admission(max_connections, max_handshakes)
     factory = ServerConnection if create_connection is None else create_connection
 
     def make_connection(
@@ -519,6 +548,7 @@ async def serve(
 
         protocol = ServerProtocol(
             origins=origins,
+            allowed_hosts=allowed_hosts,
             extensions=extensions,
             subprotocols=subprotocols,
             select_subprotocol=None if select_subprotocol is None else select,
@@ -546,6 +576,7 @@ async def serve(
         make_connection=make_connection,
         handshake=handshake,
         open_timeout=open_timeout,
+        admission=admission,
     )
     await server.serve_forever(task_status)
 
