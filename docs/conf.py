@@ -25,14 +25,15 @@ nitpick_ignore_regex = [
         "py:.*",
         r"_?(asyncio|collections|contextlib|http|logging|os|re|socket|ssl|ssl_module)(\..*)?",
     ),
-    ("py:.*", r"(time|trio|uuid|zlib)(\..*)?"),
+    ("py:.*", r"(threading|time|trio|uuid|zlib)(\..*)?"),
     ("py:obj", "True|False"),
     # Of werkzeug.
     ("py:class", r"(werkzeug\.routing\.)?Map"),
-    # What objects must have, and iterators, which aren't public names; and a type variable.
+    # What objects must have, iterators, and sockets with TLS, which aren't public names; and a type
+    # variable.
     (
         "py:class",
-        r"ws_auth\.basic\._Connection|([a-z_.]+\.)?Waiter",
+        r"ws_auth\.basic\._Connection|([a-z_.]+\.)?(Stream|Waiter)",
     ),
     ("py:class", r"ws_protocol\.broadcast\._Recipient|ws_trio\._iterators\.Iterator"),
     # What docstrings of subclasses of Protocol call by its name alone, and is described there; and

@@ -40,6 +40,8 @@ from .connection import Connection
 
 __all__ = ["Server", "ServerConnection", "basic_auth", "broadcast", "serve", "unix_serve"]
 
+_POOL_ARGUMENTS = {"initargs", "initializer", "max_workers", "thread_name_prefix"}
+
 # How long to wait when the system has no more file descriptors, in seconds, as asyncio does.
 _ACCEPT_DELAY = 1
 
@@ -717,6 +719,8 @@ def broadcast(
     *,
     raise_exceptions: bool = False,
     text: bool | None = None,
+    max_buffer: int | None = None,
+    slow: Literal["skip", "close"] = "skip",
     **kwargs: Any,
 ) -> None:
     """Send a message to several connections, without waiting for those that are slow.
@@ -729,12 +733,28 @@ def broadcast(
         raise_exceptions: Whether to raise an :exc:`ExceptionGroup` when sending to connections
             fails; by default, a warning is logged.
         text: Whether to send a text message; by default, it depends on the type.
-        kwargs: Ignored: options of a pool of threads, which it doesn't need, for programs that
-            were written for one.
+        max_buffer: How many bytes may wait to be sent to a connection before it is too slow for
+            this message; :obj:`None` for no limit.
+        slow: What to do with connections that are too slow: ``"skip"`` leaves the message out,
+            ``"close"`` fails the connection with close code 1008 (policy violation).
+        kwargs: Arguments of :class:`concurrent.futures.ThreadPoolExecutor`, for programs that were
+            written for a ``broadcast()`` that has one. They change nothing: this one sends without
+            waiting, and needs no threads.
 
     Raises:
         ExceptionGroup: Sending failed, and ``raise_exceptions`` is true.
-        TypeError: The message is neither a string nor bytes-like.
+        TypeError: The message is neither a string nor bytes-like, or an argument isn't known.
+        ValueError: ``slow`` is something else.
 
     """
-    broadcast_message(connections, message, text=text, raise_exceptions=raise_exceptions)
+    unknown = kwargs.keys() - _POOL_ARGUMENTS
+    if unknown:
+        raise TypeError(f"broadcast() got an unexpected keyword argument {min(unknown)!r}")
+    broadcast_message(
+        connections,
+        message,
+        text=text,
+        raise_exceptions=raise_exceptions,
+        max_buffer=max_buffer,
+        slow=slow,
+    )
