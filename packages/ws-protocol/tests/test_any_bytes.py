@@ -150,6 +150,12 @@ class Talk(RuleBasedStateMachine):
             self.sent[side].append(text * (cuts + 1))
         self.flush()
 
+    @rule(side=SIDES, text=st.text(min_size=1, max_size=20))
+    def send_burst(self, side, text):
+        """More than may wait to be read, in one chunk."""
+        for number in range(100):
+            self.send(side, f"{number}{text}", 20, 0)
+
     @rule(side=SIDES)
     def ping(self, side):
         session = self.sessions[side]
