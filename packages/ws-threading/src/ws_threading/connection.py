@@ -126,6 +126,7 @@ class Connection(BaseConnection[PongReceived]):
         self._bytes_to_send = 0
         self._bytes_sent = 0
         self._ends = False
+        self._flushing = False
 
         # The thread that sends the fragments of a message.
         self._fragmenting: int | None = None
@@ -632,6 +633,11 @@ class Connection(BaseConnection[PongReceived]):
 
     def _flush(self) -> None:
         """Give the socket what it takes of what the protocol wants to send."""
+        if self._flushing:
+            # A signal handler, which interrupts this. What it wants to send comes after that.
+            self._wake()
+            return
+        self._flushing = True
         try:
             self._queue_writes()
             while self._outgoing:
@@ -658,6 +664,8 @@ class Connection(BaseConnection[PongReceived]):
             self._failure = exc
             self._wake()
             raise
+        finally:
+            self._flushing = False
         self.protocol.congested = bool(self._outgoing)
 
     def _queue_writes(self) -> None:

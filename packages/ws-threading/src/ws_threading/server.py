@@ -15,9 +15,10 @@ import time
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from ws_auth import BasicAuth
+from ws_protocol.admission import Admission, Verdict, busy_response
 from ws_protocol.broadcast import broadcast as broadcast_message
 from ws_protocol.connection import show_address
 from ws_protocol.exceptions import ProtocolError
@@ -157,15 +158,16 @@ class ServerConnection(Connection):
             self._process_received(self.session.process_events(time.monotonic()))
             self._write()
 
-    def refuse(self) -> None:
-        """Refuse the connection, before its request is there, because the server closes."""
+    def refuse(self, make_response: Callable[[ServerProtocol], Response]) -> None:
+        """Refuse the connection, whether its request is there or not.
+
+        Args:
+            make_response: Makes the response, of the protocol.
+
+        """
         with self._mutex:
-            if (
-                self.request is None
-                and self.protocol.state is State.CONNECTING
-                and not self.protocol.close_expected()
-            ):
-                self.session.response = self.protocol.reject_closing()
+            if self.protocol.state is State.CONNECTING and not self.protocol.close_expected():
+                self.session.response = make_response(self.protocol)
                 self.protocol.send_response(self.session.response)
                 self._process_received([])
                 self._write()
@@ -181,6 +183,7 @@ class Server:
         handler: Called in a thread of its own for each TCP connection, with the socket and the
             address of the client. It closes the socket.
         logger: Logger; ``logging.getLogger("websockets.server")`` by default.
+        admission: How many connections there may be; as many as come by default.
 
     Attributes:
         socket: Socket that listens.
@@ -194,6 +197,8 @@ class Server:
         sock: socket.socket,
         handler: Callable[[socket.socket, Any], None],
         logger: LoggerLike | None = None,
+        *,
+        admission: Admission | None = None,
     ) -> None:
         self.socket: socket.socket = sock
         self.handler = handler
@@ -204,6 +209,10 @@ class Server:
         # The thread of each TCP connection, and its socket while nothing else knows of it.
         self._threads: dict[threading.Thread, socket.socket | None] = {}
         self._connections: set[ServerConnection] = set()
+        # How many connections there may be, told apart by their sockets; and those that are to be
+        # refused.
+        self._admission = admission or Admission()
+        self._refused: set[socket.socket] = set()
         # Set once it began to close, and with what connections that are open are closed.
         self._closing = threading.Event()
         self._closing_with: tuple[int, str] | None = None
@@ -303,14 +312,20 @@ class Server:
             target=self._run, args=(sock, address), name="websocket handler", daemon=True
         )
         with self._mutex:
-            if self._closing.is_set():
+            verdict = self._admission.enter(sock)
+            if self._closing.is_set() or verdict is Verdict.DROP:
                 sock.close()
+                self._admission.leave(sock)
                 return
+            if verdict is Verdict.REFUSE:
+                self._refused.add(sock)
             try:
                 thread.start()
             except RuntimeError:
                 self.logger.error("starting a thread failed", exc_info=True)
                 sock.close()
+                self._admission.leave(sock)
+                self._refused.discard(sock)
             else:
                 # It needs the lock to go on.
                 self._threads[thread] = sock
@@ -325,18 +340,26 @@ class Server:
             sock.close()
             with self._mutex:
                 del self._threads[threading.current_thread()]
+                self._admission.leave(sock)
+                self._refused.discard(sock)
 
-    def _begin(self, connection: ServerConnection) -> None:
-        """Take a new connection."""
+    def _begin(self, connection: ServerConnection) -> bool:
+        """Take a new connection; tell whether to perform the opening handshake."""
         with self._mutex:
             self._connections.add(connection)
             self._threads[threading.current_thread()] = None
-        if self._closing.is_set():
-            connection.refuse()
+            refused = connection.socket in self._refused
+        if refused:
+            connection.refuse(busy_response)
+        elif self._closing.is_set():
+            connection.refuse(ServerProtocol.reject_closing)
+        return not refused
 
     def _opened(self, connection: ServerConnection) -> None:
-        """Close a connection that opened while the server began to close."""
+        """Count a connection among those that are open; close it if it opened while the server
+        began to close."""
         with self._mutex:
+            self._admission.open(connection.socket)
             closing_with = self._closing_with
         if closing_with is not None:
             connection.start_closing(*closing_with)
@@ -396,7 +419,8 @@ class Server:
                 sock.shutdown(socket.SHUT_RDWR)
         for connection in connections:
             if connection.state is State.CONNECTING:
-                connection.refuse()
+                if connection.request is None:
+                    connection.refuse(ServerProtocol.reject_closing)
             elif close_connections:
                 connection.start_closing(code, reason)
         if threading.current_thread() is self._runner:
@@ -431,7 +455,8 @@ def serve(
     *,
     sock: socket.socket | None = None,
     ssl: ssl_module.SSLContext | None = None,
-    origins: Sequence[Origin | re.Pattern[str] | None] | None = None,
+    origins: Sequence[Origin | re.Pattern[str] | None] | Literal["same-origin"] | None = None,
+    allowed_hosts: Sequence[str | re.Pattern[str]] | None = None,
     extensions: Sequence[ServerExtensionFactory] | None = None,
     subprotocols: Sequence[Subprotocol] | None = None,
     select_subprotocol: (
@@ -449,6 +474,8 @@ def serve(
     close_timeout: float | None = 10,
     max_size: int | tuple[int | None, int | None] | None = MAX_SIZE,
     max_queue: int | tuple[int | None, int | None] | None = 16,
+    max_connections: int | None = None,
+    max_handshakes: int | None = None,
     logger: LoggerLike | None = None,
     create_connection: Callable[..., ServerConnection] | None = None,
     **kwargs: Any,
@@ -471,9 +498,15 @@ def serve(
         sock: A socket to listen on, instead of ``host`` and ``port``. The server closes it.
         ssl: TLS context, for ``wss`` URIs.
         origins: Acceptable values of the ``Origin`` header: strings that must be equal, regular
-            expressions that must match the whole value, and :obj:`None` for requests that have no
-            such header, as those of clients other than browsers. By default, all are. Set it to
-            defend against cross-site WebSocket hijacking, if browsers have credentials.
+            expressions that must match the whole value, :obj:`None` for requests that have no such
+            header, as those of clients other than browsers, and ``"same-origin"`` for pages that
+            came from this server, see :func:`~ws_protocol.origins.is_same_origin`.
+            ``"same-origin"`` alone, not in a list, is that and :obj:`None`. By default, all are
+            acceptable. Set it to defend against cross-site WebSocket hijacking, if browsers have
+            credentials.
+        allowed_hosts: Names that clients may use for the server in the ``Host`` header, see
+            :func:`~ws_protocol.origins.is_allowed_host`; any by default. Set it to defend against
+            DNS rebinding, if the server relies on being reachable only from a private network.
         extensions: Extensions to accept, in order of preference.
         subprotocols: Subprotocols to accept, in order of preference.
         select_subprotocol: Chooses one of the subprotocols that the client offers: a function that
@@ -500,6 +533,11 @@ def serve(
         max_queue: How many frames may wait to be received before no more are read from the
             network; :obj:`None` for no limit. A pair sets that number, and the one at which
             reading continues, by default a quarter of it.
+        max_connections: How many connections there may be, those included that are about to open;
+            :obj:`None` for no limit. More are refused with HTTP status 503 (service unavailable)
+            and a ``Retry-After`` header.
+        max_handshakes: How many connections may be about to open, from the TCP connection on;
+            :obj:`None` for no limit. More are refused in the same way.
         logger: Logger; ``logging.getLogger("websockets.server")`` by default.
         create_connection: Makes the connections, with the arguments of :class:`ServerConnection`,
             which is the default. For subclasses of it.
@@ -509,7 +547,8 @@ def serve(
     Raises:
         OSError: Listening fails.
         ValueError: An argument isn't possible.
-        TypeError: ``subprotocols`` isn't a list, or ``ssl`` isn't a TLS context.
+        TypeError: ``subprotocols`` or ``allowed_hosts`` isn't a list, ``origins`` is another
+            string, or ``ssl`` isn't a TLS context.
 
     """
     if subprotocols is not None:
@@ -520,8 +559,9 @@ def serve(
     if ssl is not None and not isinstance(ssl, ssl_module.SSLContext):
         raise TypeError(f"ssl must be an ssl.SSLContext, not {type(ssl).__name__}")
     # Tell of wrong arguments now, not when a client connects.
+    admission = Admission(max_connections, max_handshakes)
     Session[Any](
-        ServerProtocol(),
+        ServerProtocol(origins=origins, allowed_hosts=allowed_hosts),
         ping_interval=ping_interval,
         ping_timeout=ping_timeout,
         close_timeout=close_timeout,
@@ -542,6 +582,7 @@ def serve(
 
         protocol = ServerProtocol(
             origins=origins,
+            allowed_hosts=allowed_hosts,
             extensions=extensions,
             subprotocols=subprotocols,
             select_subprotocol=None if select_subprotocol is None else select,
@@ -585,15 +626,15 @@ def serve(
         if stream is None:
             return
         connection = make_connection(stream)
-        server._begin(connection)
         try:
-            try:
-                connection.handshake(
-                    process_request, process_response, server_header, deadline.remaining()
-                )
-            except TimeoutError:
-                connection.logger.info("opening handshake timed out")
-                return
+            if server._begin(connection):
+                try:
+                    connection.handshake(
+                        process_request, process_response, server_header, deadline.remaining()
+                    )
+                except TimeoutError:
+                    connection.logger.info("opening handshake timed out")
+                    return
             if not log_opening(connection):
                 connection.wait_closed()
                 return
@@ -619,7 +660,7 @@ def serve(
 
     if sock is None:
         sock = listen(host, port, **kwargs)
-    server = Server(sock, handle_socket, logger)
+    server = Server(sock, handle_socket, logger, admission=admission)
     return server
 
 
