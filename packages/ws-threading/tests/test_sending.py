@@ -382,3 +382,39 @@ def test_broadcast_sends_without_waiting(join, start, caplog):
     assert receive_data(busy_peer, 2) == [b"a", b""]
     assert receive_data(peer, 1) == [b"b"]
     assert caplog.messages == ["skipped broadcast: sending a fragmented message"]
+
+
+def test_broadcast_leaves_out_connections_that_are_too_slow(join, start):
+    connection, peer = join()
+    large = send_large(connection, start)
+    broadcast([connection], "a", max_buffer=1000)
+    broadcast([connection], "b", max_buffer=2 * len(LARGE))
+    assert connection.state is State.OPEN
+    broadcast([connection], "c", max_buffer=1000, slow="close")
+    assert connection.protocol.close_sent.reason == "too slow"
+    *messages, last = receive_data(peer, 3)
+    assert messages == [LARGE, b"b"]
+    assert last[2:] == b"too slow"
+    large.result(TIMEOUT)
+
+
+def test_broadcast_knows_its_arguments():
+    with pytest.raises(TypeError, match="unexpected keyword argument 'spam'"):
+        broadcast([], "a", spam=1)
+
+
+def test_signal_handler_may_send_in_the_middle_of_sending(join, monkeypatch):
+    connection, peer = join()
+    encrypt = connection._stream.encrypt
+    interrupted = []
+
+    def interrupt(data):
+        # As a signal handler would, in the thread that has the lock.
+        if not interrupted:
+            interrupted.append(data)
+            connection.send_shared(SharedMessage("b"))
+        return encrypt(data)
+
+    monkeypatch.setattr(connection._stream, "encrypt", interrupt)
+    connection.send("a")
+    assert receive_data(peer, 2) == [b"a", b"b"]

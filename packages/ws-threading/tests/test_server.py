@@ -580,3 +580,87 @@ def test_signal_handler_that_interrupts_the_server_does_not_wait_with_its_lock()
         with socket.create_connection(listener.getsockname(), TIMEOUT):
             server.serve_forever()
     assert server.fileno() == -1
+
+
+# How many connections there may be
+
+
+def refusal(uri, **options):
+    """Connect to a server that refuses; return its response."""
+    with pytest.raises(InvalidStatus) as raised:
+        connect(uri, **options)
+    return raised.value.response
+
+
+def test_client_is_refused_when_there_are_enough_connections(run):
+    server = run(echo, max_connections=1)
+    uri = get_uri(server)
+    with connect(uri):
+        response = refusal(uri)
+        assert response.status_code == 503
+        assert response.headers["Retry-After"] == "5"
+    wait_until_ended(server)
+    with connect(uri) as websocket:
+        websocket.send("there is room again")
+        assert websocket.recv() == "there is room again"
+
+
+def test_client_is_refused_when_there_are_enough_handshakes(run, open_tcp):
+    server = run(echo, max_handshakes=1)
+    sock = open_tcp(server)
+    wait_until(lambda: server._connections)
+    assert refusal(get_uri(server)).status_code == 503
+    # Which is done now, and isn't in the way any more.
+    sock.sendall(REQUEST)
+    assert sock.recv(65536).startswith(b"HTTP/1.1 101 ")
+    with connect(get_uri(server)):
+        pass
+
+
+def test_clients_that_do_not_read_why_are_dropped(run, open_tcp, monkeypatch):
+    monkeypatch.setattr("ws_protocol.admission.MAX_REFUSED", 1)
+    server = run(echo, max_handshakes=1, close_timeout=0.1)
+    waiting = open_tcp(server), open_tcp(server)
+    wait_until(lambda: len(server._connections) == 2)
+    assert read_all(open_tcp(server)) == b""
+    assert len(waiting) == len(server._threads)
+
+
+@pytest.mark.parametrize("name", ["max_connections", "max_handshakes"])
+def test_server_must_take_some_connections(name):
+    with pytest.raises(ValueError, match=f"{name} must be at least 1"):
+        serve(echo, "localhost", 0, **{name: 0})
+
+
+def test_request_that_is_being_answered_is_not_refused_at_shutdown(run, start):
+    answering, answer = threading.Event(), threading.Event()
+
+    def process_request(connection, request):
+        answering.set()
+        assert answer.wait(TIMEOUT)
+
+    server = run(echo, process_request=process_request)
+    refused = start(refusal, get_uri(server))
+    assert answering.wait(TIMEOUT)
+    closing = start(server.shutdown)
+    wait_until(lambda: not server.is_serving())
+    answer.set()
+    assert refused.result(TIMEOUT).status_code == 503
+    closing.result(TIMEOUT)
+
+
+# Pages of the server, and names that it has
+
+
+def test_pages_of_other_servers_can_be_refused(run):
+    uri = get_uri(run(echo, origins="same-origin"))
+    with connect(uri), connect(uri, origin=uri.replace("ws:", "http:").rstrip("/")):
+        pass
+    assert refusal(uri, origin="https://evil.example").status_code == 403
+
+
+def test_other_names_can_be_refused(run):
+    uri = get_uri(run(echo, allowed_hosts=["localhost"]))
+    with connect(uri):
+        pass
+    assert refusal(uri, additional_headers={"Host": "evil.example"}).status_code == 400
