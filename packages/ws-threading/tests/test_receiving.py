@@ -213,3 +213,22 @@ def test_message_of_more_fragments_than_may_wait_is_received(join, start):
 def test_limits_must_be_possible(join, max_queue):
     with pytest.raises(ValueError, match="low"):
         join(max_queue=max_queue)
+
+
+@pytest.mark.parametrize("ending", ["open", "lost"])
+def test_what_one_chunk_holds_is_decoded_when_there_is_room(join, ending):
+    # Much more than is decoded at a time.
+    count = 100_000
+    connection, peer = join(max_queue=2)
+    for _ in range(count):
+        peer.protocol.send_text(b"a")
+    data = b"".join(peer.protocol.data_to_send())
+    # As one chunk, which a socket may cut otherwise.
+    with connection._mutex:
+        connection._receive(data)
+    assert 2 < count_waiting(connection) < count / 2
+    if ending == "lost":
+        connection.abort()
+        connection.wait_closed()
+    for _ in range(count):
+        assert connection.recv(timeout=TIMEOUT) == "a"

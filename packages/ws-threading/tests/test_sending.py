@@ -17,6 +17,7 @@ from ws_protocol.exceptions import (
 from ws_protocol.frames import Opcode
 from ws_protocol.limits import MAX_UNSENT_PONGS
 from ws_protocol.protocol import State
+from ws_protocol.shared import SharedMessage
 from ws_protocol.uri import parse_uri
 from ws_threading import ClientConnection, broadcast
 

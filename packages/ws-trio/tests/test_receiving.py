@@ -284,3 +284,21 @@ async def test_close_of_the_peer_is_noticed_behind_messages_that_nobody_reads(li
         assert await receive_all(connection) == ["one", "two", "three"]
         with pytest.raises(ConnectionClosedOK):
             await connection.recv()
+
+
+@pytest.mark.parametrize("ending", ["open", "lost"])
+@trio_test
+async def test_what_one_chunk_holds_is_decoded_when_there_is_room(link, ending):
+    # Much more than is decoded at a time.
+    count = 100_000
+    async with link(max_queue=2) as (connection, peer):
+        for _ in range(count):
+            peer.protocol.send_text(b"a")
+        chunk = b"".join(peer.protocol.data_to_send())
+        connection._process_received(connection.session.receive_data(chunk, trio.current_time()))
+        assert 2 < len(connection.session.messages.frames) < count / 2
+        if ending == "lost":
+            connection._abort.cancel()
+            await connection.wait_closed()
+        for _ in range(count):
+            assert await connection.recv() == "a"

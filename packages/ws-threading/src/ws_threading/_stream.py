@@ -47,8 +47,8 @@ class TLSLayer:
     ) -> None:
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
-        self.object = context.wrap_bio(self._incoming, self._outgoing, server_side, server_hostname)
-        self.ended = False
+        self.object: ssl.SSLObject = context.wrap_bio(self._incoming, self._outgoing, server_side, server_hostname)
+        self.ended: bool = False
 
     def handshake(self, data: bytes = b"") -> tuple[bool, bytes]:
         """Take the next step of the TLS handshake.
@@ -136,8 +136,8 @@ class Stream:
     def __init__(self, sock: socket.socket) -> None:
         if isinstance(sock, ssl.SSLSocket):
             raise TypeError("sock must be without TLS; pass ssl to have it used")
-        self.socket = sock
-        self.ended = False
+        self.socket: socket.socket = sock
+        self.ended: bool = False
         # The one closest to the network first.
         self._layers: list[TLSLayer] = []
 

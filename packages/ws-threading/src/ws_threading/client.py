@@ -330,7 +330,7 @@ class reconnect:
         logger: LoggerLike | None = None,
         **kwargs: Any,
     ) -> None:
-        self.uri = uri
+        self.uri: str = uri
         self.process_exception = process_exception
         self.reconnect_delays = reconnect_delays
         self.logger: LoggerLike = logger or logging.getLogger("websockets.client")
