@@ -47,7 +47,9 @@ class TLSLayer:
     ) -> None:
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
-        self.object: ssl.SSLObject = context.wrap_bio(self._incoming, self._outgoing, server_side, server_hostname)
+        self.object: ssl.SSLObject = context.wrap_bio(
+            self._incoming, self._outgoing, server_side, server_hostname
+        )
         self.ended: bool = False
 
     def handshake(self, data: bytes = b"") -> tuple[bool, bytes]:

@@ -321,6 +321,8 @@ class reconnect:
 
     """
 
+    connection: ClientConnection
+
     def __init__(
         self,
         uri: str,
