@@ -1086,6 +1086,18 @@ def test_no_more_of_a_chunk_becomes_objects_than_may_wait(side, frames):
     assert received == 50000
 
 
+def test_what_arrives_while_other_data_is_unread_follows_it(side):
+    connection = Conversation(Protocol(side), max_queue=2)
+    sent = [[f"{chunk}: {number}" for number in range(10000)] for chunk in range(3)]
+    for messages in sent:
+        connection.receive_at_once(*[(0x81, message.encode()) for message in messages])
+    received = []
+    while connection.wants_unread() or connection.messages.complete:
+        received += connection.received()
+        process_events(connection)
+    assert received == [message for messages in sent for message in messages]
+
+
 def test_what_is_unread_when_the_connection_is_lost_can_be_received(deflating):
     deflating.receive_at_once(*[(0xC2, deflated(2**20))] * 100)
     assert deflating.lose_connection(ConnectionResetError("reset")) == []
