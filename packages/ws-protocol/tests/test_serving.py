@@ -6,6 +6,7 @@ import pytest
 
 from ws_protocol.client import ClientProtocol
 from ws_protocol.connection import BaseConnection
+from ws_protocol.datastructures import Headers
 from ws_protocol.exceptions import (
     ConnectionClosedError,
     ConnectionClosedOK,
@@ -16,6 +17,8 @@ from ws_protocol.frames import Close
 from ws_protocol.protocol import State
 from ws_protocol.server import ServerProtocol
 from ws_protocol.serving import (
+    Responder,
+    SubprotocolSelector,
     answer_request,
     await_hooks,
     log_handler_failure,
@@ -314,3 +317,36 @@ def test_handler_of_whose_tasks_another_fails_failed(closed, logged):
     group = ExceptionGroup("tasks", [ConnectionClosedError(None, None, None), ValueError("oops")])
     assert log_handler_failure(closed, group) is True
     assert logged() == [("ERROR", "connection handler failed")]
+
+
+# What connections of servers have in common
+
+
+class Connection(Responder, BaseConnection):
+    pass
+
+
+def test_connection_responds():
+    connection = Connection(Session(ServerProtocol()))
+    response = connection.respond(404, "Nothing here.\n")
+    assert (response.status_code, response.body) == (404, b"Nothing here.\n")
+
+
+def test_function_of_the_users_chooses_a_subprotocol_for_the_connection(freed):
+    chosen = []
+
+    def select(connection, subprotocols):
+        chosen.append((connection.id, subprotocols))
+        return subprotocols[-1]
+
+    def make():
+        selector = SubprotocolSelector(select)
+        protocol = ServerProtocol(subprotocols=["a", "b"], select_subprotocol=selector)
+        connection = BaseConnection(Session(protocol))
+        selector.bind(connection)
+        headers = Headers({"Sec-WebSocket-Protocol": "a, b"})
+        assert protocol.process_subprotocol(headers) == "b"
+        assert chosen == [(connection.id, ["a", "b"])]
+        return connection
+
+    assert freed(make)

@@ -9,7 +9,6 @@ import os
 import re
 import socket
 import ssl
-import weakref
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -26,9 +25,16 @@ from ws_protocol.http11 import SERVER, Request, Response
 from ws_protocol.limits import MAX_SIZE
 from ws_protocol.protocol import State
 from ws_protocol.server import ServerProtocol
-from ws_protocol.serving import answer_request, await_hooks, log_handler_failure, log_opening
+from ws_protocol.serving import (
+    Responder,
+    SubprotocolSelector,
+    answer_request,
+    await_hooks,
+    log_handler_failure,
+    log_opening,
+)
 from ws_protocol.tracebacks import forget_tracebacks
-from ws_protocol.typing import LoggerLike, Origin, StatusLike, Subprotocol
+from ws_protocol.typing import LoggerLike, Origin, Subprotocol
 
 from ._tls import Begun, TLSAcceptor, start_tls
 from .broadcast import broadcast
@@ -37,7 +43,7 @@ from .connection import Connection
 __all__ = ["Server", "ServerConnection", "basic_auth", "broadcast", "serve", "unix_serve"]
 
 
-class ServerConnection(Connection):
+class ServerConnection(Responder, Connection):
     """A WebSocket connection of a server, on asyncio.
 
     :func:`serve` makes it.
@@ -92,24 +98,6 @@ class ServerConnection(Connection):
             write_limit=write_limit,
         )
         self.server = server
-
-    def respond(self, status: StatusLike, text: str) -> Response:
-        r"""Make a plain text response, for ``process_request`` to return.
-
-        You can change it, adding headers for example::
-
-            def process_request(connection, request):
-                if not authorized(request):
-                    response = connection.respond(http.HTTPStatus.UNAUTHORIZED, "Who are you?\n")
-                    response.headers["WWW-Authenticate"] = ...
-                    return response
-
-        Args:
-            status: HTTP status code.
-            text: Body.
-
-        """
-        return self.protocol.reject(status, text)
 
     async def handshake(
         self,
@@ -579,22 +567,13 @@ def serve(
 
     def make_connection(server: Server) -> ServerConnection:
         """Make a connection, for a TCP connection that was accepted."""
-
-        def select(
-            protocol: ServerProtocol, subprotocols: Sequence[Subprotocol]
-        ) -> Subprotocol | None:
-            """Call the user's function with the connection, which the protocol doesn't know."""
-            connection = reference()
-            assert connection is not None
-            assert select_subprotocol is not None
-            return select_subprotocol(connection, subprotocols)
-
+        selector = None if select_subprotocol is None else SubprotocolSelector(select_subprotocol)
         protocol = ServerProtocol(
             origins=origins,
             allowed_hosts=allowed_hosts,
             extensions=extensions,
             subprotocols=subprotocols,
-            select_subprotocol=None if select_subprotocol is None else select,
+            select_subprotocol=selector,
             max_size=max_size,
             logger=logger,
         )
@@ -607,8 +586,8 @@ def serve(
             max_queue=max_queue,
             write_limit=write_limit,
         )
-        # The connection refers to the protocol, and must not the other way round.
-        reference = weakref.ref(connection)
+        if selector is not None:
+            selector.bind(connection)
         return connection
 
     async def create_server(server: Server) -> asyncio.Server:

@@ -7,7 +7,8 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
-from collections.abc import Callable, Generator
+import weakref
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 from .connection import BaseConnection
@@ -15,8 +16,11 @@ from .exceptions import ConnectionClosed, ConnectionClosedOK, InvalidHandshake
 from .http11 import Request, Response
 from .server import ServerProtocol, customize_response, describe
 from .state import State
+from .typing import StatusLike, Subprotocol
 
 __all__ = [
+    "Responder",
+    "SubprotocolSelector",
     "answer_request",
     "await_hooks",
     "log_handler_failure",
@@ -25,6 +29,57 @@ __all__ = [
 ]
 
 Hook = Callable[..., Any]
+
+
+class Responder:
+    """What a server's connection has for the functions of the user's that make responses."""
+
+    protocol: ServerProtocol
+
+    def respond(self, status: StatusLike, text: str) -> Response:
+        r"""Make a plain text response, for ``process_request`` to return.
+
+        You can change it, adding headers for example::
+
+            def process_request(connection, request):
+                if not authorized(request):
+                    response = connection.respond(http.HTTPStatus.UNAUTHORIZED, "Who are you?\n")
+                    response.headers["WWW-Authenticate"] = ...
+                    return response
+
+        Args:
+            status: HTTP status code.
+            text: Body.
+
+        """
+        return self.protocol.reject(status, text)
+
+
+class SubprotocolSelector:
+    """A user's function that chooses a subprotocol, for a protocol to call.
+
+    The user's function gets the connection, which the protocol doesn't know: :meth:`bind` tells it.
+    The connection refers to the protocol, and must not the other way round.
+
+    Args:
+        select: The function, which gets the connection and the subprotocols that are offered.
+
+    """
+
+    def __init__(self, select: Callable[[Any, Sequence[Subprotocol]], Subprotocol | None]) -> None:
+        self._select = select
+        self._reference: weakref.ref[Any] | None = None
+
+    def bind(self, connection: Any) -> None:
+        """Say which connection it is."""
+        self._reference = weakref.ref(connection)
+
+    def __call__(
+        self, protocol: ServerProtocol, subprotocols: Sequence[Subprotocol]
+    ) -> Subprotocol | None:
+        """Choose a subprotocol."""
+        assert self._reference is not None
+        return self._select(self._reference(), subprotocols)
 
 
 def answer_request(

@@ -12,7 +12,6 @@ import socket
 import ssl as ssl_module
 import threading
 import time
-import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -30,10 +29,17 @@ from ws_protocol.http11 import SERVER, Request, Response
 from ws_protocol.limits import MAX_SIZE
 from ws_protocol.protocol import State
 from ws_protocol.server import ServerProtocol
-from ws_protocol.serving import answer_request, log_handler_failure, log_opening, run_hooks
+from ws_protocol.serving import (
+    Responder,
+    SubprotocolSelector,
+    answer_request,
+    log_handler_failure,
+    log_opening,
+    run_hooks,
+)
 from ws_protocol.session import Session
 from ws_protocol.tracebacks import forget_tracebacks
-from ws_protocol.typing import DataLike, LoggerLike, Origin, StatusLike, Subprotocol
+from ws_protocol.typing import DataLike, LoggerLike, Origin, Subprotocol
 
 from ._deadline import Deadline
 from ._stream import Stream
@@ -47,7 +53,7 @@ _POOL_ARGUMENTS = {"initargs", "initializer", "max_workers", "thread_name_prefix
 _ACCEPT_DELAY = 1
 
 
-class ServerConnection(Connection):
+class ServerConnection(Responder, Connection):
     """A WebSocket connection of a server, for threads.
 
     :func:`serve` makes it.
@@ -100,24 +106,6 @@ class ServerConnection(Connection):
             close_timeout=close_timeout,
             max_queue=max_queue,
         )
-
-    def respond(self, status: StatusLike, text: str) -> Response:
-        r"""Make a plain text response, for ``process_request`` to return.
-
-        You can change it, adding headers for example::
-
-            def process_request(connection, request):
-                if not authorized(request):
-                    response = connection.respond(http.HTTPStatus.UNAUTHORIZED, "Who are you?\n")
-                    response.headers["WWW-Authenticate"] = ...
-                    return response
-
-        Args:
-            status: HTTP status code.
-            text: Body.
-
-        """
-        return self.protocol.reject(status, text)
 
     def handshake(
         self,
@@ -570,22 +558,13 @@ def serve(
 
     def make_connection(stream: Stream) -> ServerConnection:
         """Make a connection, for a TCP connection that was accepted."""
-
-        def select(
-            protocol: ServerProtocol, subprotocols: Sequence[Subprotocol]
-        ) -> Subprotocol | None:
-            """Call the user's function with the connection, which the protocol doesn't know."""
-            connection = reference()
-            assert connection is not None
-            assert select_subprotocol is not None
-            return select_subprotocol(connection, subprotocols)
-
+        selector = None if select_subprotocol is None else SubprotocolSelector(select_subprotocol)
         protocol = ServerProtocol(
             origins=origins,
             allowed_hosts=allowed_hosts,
             extensions=extensions,
             subprotocols=subprotocols,
-            select_subprotocol=None if select_subprotocol is None else select,
+            select_subprotocol=selector,
             max_size=max_size,
             logger=logger,
         )
@@ -598,8 +577,8 @@ def serve(
             close_timeout=close_timeout,
             max_queue=max_queue,
         )
-        # The connection refers to the protocol, and must not the other way round.
-        reference = weakref.ref(connection)
+        if selector is not None:
+            selector.bind(connection)
         return connection
 
     def open_stream(sock: socket.socket, deadline: Deadline) -> Stream | None:

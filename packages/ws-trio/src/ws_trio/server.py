@@ -8,7 +8,6 @@ import os
 import re
 import ssl as ssl_module
 import stat
-import weakref
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Literal, Self
 
@@ -26,9 +25,16 @@ from ws_protocol.http11 import SERVER, Request, Response
 from ws_protocol.limits import MAX_SIZE
 from ws_protocol.protocol import State
 from ws_protocol.server import ServerProtocol
-from ws_protocol.serving import answer_request, await_hooks, log_handler_failure, log_opening
+from ws_protocol.serving import (
+    Responder,
+    SubprotocolSelector,
+    answer_request,
+    await_hooks,
+    log_handler_failure,
+    log_opening,
+)
 from ws_protocol.session import Session
-from ws_protocol.typing import LoggerLike, Origin, StatusLike, Subprotocol
+from ws_protocol.typing import LoggerLike, Origin, Subprotocol
 
 from ._streams import describe_broken, get_listener_address
 from .broadcast import broadcast
@@ -37,7 +43,7 @@ from .connection import Connection
 __all__ = ["Server", "ServerConnection", "basic_auth", "broadcast", "serve", "unix_serve"]
 
 
-class ServerConnection(Connection):
+class ServerConnection(Responder, Connection):
     """A WebSocket connection of a server, on trio.
 
     :func:`serve` makes it.
@@ -94,24 +100,6 @@ class ServerConnection(Connection):
             max_queue=max_queue,
         )
         self.server = server
-
-    def respond(self, status: StatusLike, text: str) -> Response:
-        r"""Make a plain text response, for ``process_request`` to return.
-
-        You can change it, adding headers for example::
-
-            def process_request(connection, request):
-                if not authorized(request):
-                    response = connection.respond(http.HTTPStatus.UNAUTHORIZED, "Who are you?\n")
-                    response.headers["WWW-Authenticate"] = ...
-                    return response
-
-        Args:
-            status: HTTP status code.
-            text: Body.
-
-        """
-        return self.protocol.reject(status, text)
 
     async def handshake(
         self,
@@ -536,28 +524,19 @@ async def serve(
         nursery: trio.Nursery, stream: trio.abc.Stream, server: Server
     ) -> ServerConnection:
         """Make a connection, for a TCP connection that was accepted."""
-
-        def select(
-            protocol: ServerProtocol, subprotocols: Sequence[Subprotocol]
-        ) -> Subprotocol | None:
-            """Call the user's function with the connection, which the protocol doesn't know."""
-            connection = reference()
-            assert connection is not None
-            assert select_subprotocol is not None
-            return select_subprotocol(connection, subprotocols)
-
+        selector = None if select_subprotocol is None else SubprotocolSelector(select_subprotocol)
         protocol = ServerProtocol(
             origins=origins,
             allowed_hosts=allowed_hosts,
             extensions=extensions,
             subprotocols=subprotocols,
-            select_subprotocol=None if select_subprotocol is None else select,
+            select_subprotocol=selector,
             max_size=max_size,
             logger=logger,
         )
         connection = factory(nursery, stream, protocol, server, **options)
-        # The connection refers to the protocol, and must not the other way round.
-        reference = weakref.ref(connection)
+        if selector is not None:
+            selector.bind(connection)
         return connection
 
     def handshake(connection: ServerConnection) -> Awaitable[None]:
