@@ -208,6 +208,16 @@ async def test_message_is_left_out_where_too_much_waits(link):
     assert len(fast_peer.messages) == 11
 
 
+async def test_what_waits_for_the_end_of_a_turn_does_not_make_a_connection_slow(link):
+    connection, peer = await link()
+    for number in range(4):
+        await connection.send(f"{number}" * 1000)
+    broadcast([connection], "last", max_buffer=1000)
+    await asyncio.sleep(0)
+    assert peer.messages[-1] == "last"
+    assert len(peer.messages) == 5
+
+
 async def test_connection_can_be_closed_when_too_much_waits(link, clock):
     connection, _ = await link(close_timeout=5)
     connection.transport.block()
