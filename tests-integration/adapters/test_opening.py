@@ -8,6 +8,7 @@ proxy, requests and responses that never come or aren't valid.
 
 from __future__ import annotations
 
+import contextlib
 import http
 import re
 
@@ -133,6 +134,48 @@ def test_other_origin_is_refused(client_driver, server_driver, start_server, ori
     service = start_server(server_driver, origins=["https://example.com"])
     status, _ = client_driver.refused(service.uri(), origin=origin)
     assert status == http.HTTPStatus.FORBIDDEN
+
+
+@feature("accepting pages of the server itself")
+def test_pages_of_the_server_itself_are_accepted(
+    client_driver, server_driver, start_server, start_client
+):
+    service = start_server(server_driver, origins="same-origin")
+    uri = service.uri()
+    start_client(client_driver, uri, origin=uri.replace("ws:", "http:").rstrip("/"))
+    status, _ = client_driver.refused(uri, origin="https://example.com")
+    assert status == http.HTTPStatus.FORBIDDEN
+
+
+@feature("checking the name that clients use for the server")
+def test_other_names_of_the_server_are_refused(
+    client_driver, server_driver, start_server, start_client
+):
+    service = start_server(server_driver, allowed_hosts=["127.0.0.1"])
+    start_client(client_driver, service.uri())
+    headers = {"Host": "rebound.example.com"}
+    status, _ = client_driver.refused(service.uri(), additional_headers=headers)
+    assert status == http.HTTPStatus.BAD_REQUEST
+
+
+@feature("limiting connections")
+def test_connections_over_the_limit_are_refused(
+    client_driver, server_driver, start_server, start_client
+):
+    service = start_server(server_driver, max_connections=1)
+    start_client(client_driver, service.uri())
+    status, headers = client_driver.refused(service.uri())
+    assert status == http.HTTPStatus.SERVICE_UNAVAILABLE
+    assert headers["Retry-After"] == "5"
+
+
+@feature("limiting connections")
+def test_handshakes_over_the_limit_are_refused(client_driver, server_driver, start_server):
+    service = start_server(server_driver, max_handshakes=1)
+    with contextlib.closing(connect_raw(service, handshake=False).sock):
+        status, headers = client_driver.refused(service.uri())
+    assert status == http.HTTPStatus.SERVICE_UNAVAILABLE
+    assert headers["Retry-After"] == "5"
 
 
 @feature("answering requests instead of opening a connection")
