@@ -180,7 +180,7 @@ async def test_handler_that_is_cancelled_from_within_ends_its_own_connection_onl
 
 
 @pytest.mark.parametrize("exc_type", [KeyboardInterrupt, SystemExit])
-async def test_handler_that_ends_the_program_ends_it(exc_type, api, nothing_is_logged):
+async def test_handler_that_ends_the_program_ends_it(exc_type, api, nothing_is_logged, caplog):
     async def handle(connection):
         await connection.recv()
         raise exc_type("on purpose")
@@ -197,6 +197,9 @@ async def test_handler_that_ends_the_program_ends_it(exc_type, api, nothing_is_l
             asyncio.run(main())
         gc.collect()
 
+    # It shows once, as what ends the program.
+    caplog.set_level(logging.ERROR, "asyncio")
     await asyncio.to_thread(run)
+    assert [record.message for record in caplog.records if record.name == "asyncio"] == []
     # Its thread stays for the next.
     await asyncio.get_running_loop().shutdown_default_executor()

@@ -379,6 +379,9 @@ class Server:
         if hasattr(connection, "transport"):
             connection.transport.abort()
         forget_tracebacks(connection.protocol.handshake_exc)
+        if not task.cancelled():
+            # SystemExit, say, which asyncio raises at once, and would report when the task is gone.
+            task.exception()
 
     async def _run_connection(
         self, connection: ServerConnection, refused: bool, tls_started: Awaitable[None] | None

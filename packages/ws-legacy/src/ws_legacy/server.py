@@ -56,6 +56,12 @@ HTTPResponse: TypeAlias = tuple[StatusLike, HeadersLike, bytes]
 """An HTTP response: status code, headers and body."""
 
 
+def retrieve_exception(task: asyncio.Task[None]) -> None:
+    """Have asyncio not report how a task ended: it has raised that at once, if it is SystemExit."""
+    if not task.cancelled():
+        task.exception()
+
+
 class WebSocketServerProtocol(WebSocketCommonProtocol):
     """A WebSocket connection of a server.
 
@@ -139,6 +145,7 @@ class WebSocketServerProtocol(WebSocketCommonProtocol):
         super().connection_made(transport)
         self.ws_server.register(self)
         self.handler_task = self.loop.create_task(self.handler())
+        self.handler_task.add_done_callback(retrieve_exception)
 
     async def handler(self) -> None:
         """Open the connection, run its handler, and close it."""
