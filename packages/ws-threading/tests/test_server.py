@@ -19,6 +19,7 @@ from ws_protocol.exceptions import (
     ProtocolError,
 )
 from ws_protocol.protocol import State
+from ws_protocol.server import ServerProtocol
 from ws_threading import Server, ServerConnection, basic_auth, broadcast, connect, serve, unix_serve
 
 from .conftest import TIMEOUT, echo, get_uri, wait_until
@@ -664,3 +665,13 @@ def test_other_names_can_be_refused(run):
     with connect(uri):
         pass
     assert refusal(uri, additional_headers={"Host": "evil.example"}).status_code == 400
+
+
+def test_connection_that_is_open_cannot_be_refused(run):
+    server = run(echo)
+    with connect(get_uri(server)) as websocket:
+        wait_until(lambda: server.connections)
+        (connection,) = server.connections
+        connection.refuse(ServerProtocol.reject_closing)
+        websocket.send("still here")
+        assert websocket.recv() == "still here"
