@@ -883,6 +883,8 @@ async def test_reconnecting_client(start_example, function, status):
     async def handler(websocket):
         await websocket.send(f"attempt {len(attempts)}")
         if len(attempts) == 2:
+            # When the pong is there, the message is, too.
+            await (await websocket.ping())
             websocket.transport.abort()
         await websocket.wait_closed()
 

@@ -17,13 +17,14 @@ SITE_PACKAGES = Path(sysconfig.get_paths()["purelib"])
 
 # What each distribution requires: always, and for its extras.
 REQUIREMENTS = {
-    "ws-protocol": [],
+    "ws-protocol": ["zlib-ng>=0.5; extra == 'zlib-ng'"],
     "ws-auth": ["ws-protocol<2,>=1.0.0"],
     "ws-asyncio": [
         "ws-auth<2,>=1.0.0",
         "ws-protocol<2,>=1.0.0",
         "werkzeug>=3.0; extra == 'router'",
         "python-socks[asyncio]>=2.4; extra == 'socks'",
+        "uvloop>=0.21; (sys_platform != 'win32') and extra == 'uvloop'",
     ],
     "ws-legacy": ["ws-auth<2,>=1.0.0", "ws-protocol<2,>=1.0.0"],
     "ws-threading": [
@@ -37,7 +38,7 @@ REQUIREMENTS = {
         "ws-auth<2,>=1.0.0",
         "ws-protocol<2,>=1.0.0",
         "werkzeug>=3.0; extra == 'router'",
-        "python-socks[trio]>=2.4; extra == 'socks'",
+        "python-socks[trio]>=2.8; extra == 'socks'",
     ],
     "websockets": [
         "ws-asyncio<2,>=1.0.0",
@@ -151,7 +152,8 @@ def test_requirements_are_the_documented_ones(distribution):
 def test_extras_are_the_documented_ones(distribution, metadata):
     extras = {
         "websockets": ["router", "socks", "trio"],
-        "ws-asyncio": ["router", "socks"],
+        "ws-asyncio": ["router", "socks", "uvloop"],
+        "ws-protocol": ["zlib-ng"],
         "ws-threading": ["router", "socks"],
         "ws-trio": ["router", "socks"],
     }

@@ -136,4 +136,5 @@ def test_each_row_has_its_test(name):
 
 def test_each_file_is_listed():
     names = {path.name for path in DIRECTORY.glob("test_*.py")}
-    assert names == {*ROWS, Path(__file__).name}
+    # Breakages are what our own guide adds.
+    assert names == {*ROWS, "test_breakages.py", Path(__file__).name}
