@@ -23,9 +23,9 @@ nitpicky = True
 nitpick_ignore_regex = [
     (
         "py:.*",
-        r"_?(asyncio|collections|contextlib|http|logging|os|re|socket|ssl|ssl_module)(\..*)?",
+        r"_?(asyncio|collections|concurrent|contextlib|http|logging|os|re|socket|ssl)(\..*)?",
     ),
-    ("py:.*", r"(threading|time|trio|uuid|zlib)(\..*)?"),
+    ("py:.*", r"(ssl_module|threading|time|trio|uuid|zlib)(\..*)?"),
     ("py:obj", "True|False"),
     # Of werkzeug.
     ("py:class", r"(werkzeug\.routing\.)?Map"),
