@@ -162,19 +162,42 @@ def socket_path():
         yield Path(directory) / "socket"
 
 
+@pytest.fixture
+def reserve_port():
+    """Return a function that returns a port, on which a program can listen until the test ends.
+
+    Nothing else is given it meanwhile, such as the same tests on another version of Python.
+    """
+    with contextlib.ExitStack() as stack:
+
+        def reserve_port():
+            sock = socket.socket()
+            # Others may bind to the same port if they ask for it in the same way, as servers do.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind(("127.0.0.1", 0))
+            port = sock.getsockname()[1]
+            if sys.platform == "linux":
+                stack.enter_context(sock)
+            else:
+                # There, nobody else may.
+                sock.close()
+            return port
+
+        yield reserve_port
+
+
 # Programs in examples/
 
 
 @pytest.fixture
-async def start_program(tmp_path):
+async def start_program(tmp_path, reserve_port):
     """Return a function that starts a program in examples/, with another port where it has 8765.
 
     It takes the path of the program, and arguments. Everything in examples/ is there beside it,
     with the same port, which is ``port`` of the function. ``listens`` tells to wait until the
     program listens, ``warnings`` what becomes of warnings.
     """
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+    port = reserve_port()
     directory = tmp_path / "examples"
     for source in (path for path in EXAMPLES.rglob("*") if path.is_file()):
         if "__pycache__" in source.parts:

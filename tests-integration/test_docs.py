@@ -10,7 +10,6 @@ import inspect
 import os
 import pkgutil
 import re
-import socket
 import subprocess
 import sys
 import textwrap
@@ -61,11 +60,9 @@ def find_blocks():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("code", find_blocks())
-def test_block_of_code_runs_and_prints_what_its_comments_say(code, tmp_path):
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+def test_block_of_code_runs_and_prints_what_its_comments_say(code, tmp_path, reserve_port):
     program = tmp_path / "program.py"
-    program.write_text(code.replace("8765", str(port)), encoding="utf-8")
+    program.write_text(code.replace("8765", str(reserve_port())), encoding="utf-8")
     result = subprocess.run(
         [sys.executable, "-W", "error", program],
         capture_output=True,

@@ -129,12 +129,6 @@ async def finish(process):
     return Result(process.returncode, output.decode(), errors.decode())
 
 
-def find_free_port():
-    """Return a port on which nothing listens."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
-
-
 @contextlib.asynccontextmanager
 async def serving(handler, **kwargs):
     """Run our server, and give its URI."""
@@ -274,8 +268,8 @@ async def test_client_tells_that_it_is_refused(run_client):
     )
 
 
-async def test_client_tells_that_there_is_no_server(run_client):
-    result = await run_client(f"ws://127.0.0.1:{find_free_port()}/", "hello")
+async def test_client_tells_that_there_is_no_server(run_client, reserve_port):
+    result = await run_client(f"ws://127.0.0.1:{reserve_port()}/", "hello")
     assert (result.status, result.output) == (1, "")
     assert "Error: " in result.errors
     assert "Traceback" not in result.errors
@@ -838,11 +832,11 @@ async def start_example(tmp_path, environment):
 
 
 @pytest.fixture
-def start_example_server(start_example):
+def start_example_server(start_example, reserve_port):
     """Start a server, wait until it listens, and return its port."""
 
     async def start_example_server(name, changes=None):
-        port = find_free_port()
+        port = reserve_port()
         process = await start_example(name, port, changes)
         async with asyncio.timeout(TIMEOUT):
             while True:
@@ -874,7 +868,7 @@ async def test_echo(start_example, start_example_server):
 @pytest.mark.parametrize(
     "function,status", [("follow", 503), ("follow_stubbornly", 404), ("follow_politely", 429)]
 )
-async def test_reconnecting_client(start_example, function, status):
+async def test_reconnecting_client(start_example, reserve_port, function, status):
     def process_request(connection, request):
         # It is refused, and welcome again; then it loses the connection.
         attempts.append(None)
@@ -891,7 +885,7 @@ async def test_reconnecting_client(start_example, function, status):
     attempts = []
     process = await start_example(
         "reconnecting_client.py",
-        port := find_free_port(),
+        port := reserve_port(),
         call=f"asyncio.run({function}())",
         WEBSOCKETS_BACKOFF_INITIAL_DELAY="0.01",
         WEBSOCKETS_BACKOFF_MIN_DELAY="0.01",

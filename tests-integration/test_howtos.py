@@ -163,11 +163,10 @@ def find_program(name):
 
 
 @pytest.fixture(params=["nginx", "haproxy"])
-async def proxy(request, start_program, tmp_path):
+async def proxy(request, start_program, tmp_path, reserve_port):
     """Run a proxy with the configuration of the page, and give its port."""
     program = find_program(request.param)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+    port = reserve_port()
     name = {"nginx": "nginx.conf", "haproxy": "haproxy.cfg"}[request.param]
     config = start_program.directory / "reverse_proxies" / name
     text = config.read_text().replace("8080", str(port))
