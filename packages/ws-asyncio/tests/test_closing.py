@@ -1,6 +1,7 @@
 """The closing handshake, and other ends of a connection, in memory."""
 
 import asyncio
+import errno
 
 import pytest
 
@@ -546,3 +547,15 @@ async def test_connection_that_is_not_open_yet_can_not_send(link):
     assert connection.state is State.CONNECTING
     task.cancel()
     await connection.close()
+
+
+async def test_peer_that_is_gone_without_notice_does_not_hinder_closing(link, monkeypatch):
+    connection, _ = await link(Side.SERVER)
+
+    def write_eof():
+        raise OSError(errno.ENOTCONN, "Transport endpoint is not connected")
+
+    monkeypatch.setattr(connection.transport, "write_eof", write_eof)
+    await connection.close()
+    assert connection.state is State.CLOSED
+    assert connection.close_code == 1000

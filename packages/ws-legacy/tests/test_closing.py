@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import socket
 import struct
 import sys
@@ -525,3 +526,24 @@ async def test_cancelling_the_closing_of_a_client_closes_it_all_the_same(get_uri
             await task
         await websocket.wait_closed()
         assert websocket.close_code == 4000
+
+
+class Gone:
+    """A transport whose peer is gone, which the event loop hasn't noticed."""
+
+    def __init__(self, transport):
+        self._transport = transport
+
+    def __getattr__(self, name):
+        return getattr(self._transport, name)
+
+    def write_eof(self):
+        raise OSError(errno.ENOTCONN, "Transport endpoint is not connected")
+
+
+async def test_peer_that_is_gone_without_notice_does_not_hinder_closing(pair):
+    async with pair() as (_, server):
+        server.transport = Gone(server.transport)
+        await server.close()
+        assert server.state is State.CLOSED
+        assert server.close_code == 1000

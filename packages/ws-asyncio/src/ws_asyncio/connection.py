@@ -687,7 +687,11 @@ class Connection(BaseConnection[asyncio.Future[float]], asyncio.Protocol):
         if self.transport.is_closing():
             return
         if self.transport.can_write_eof():
-            self.transport.write_eof()
+            try:
+                self.transport.write_eof()
+            except OSError:
+                # The peer is gone, and the event loop is about to notice.
+                self.transport.abort()
         else:
             # TLS. It says goodbye to the peer, and waits for the peer's goodbye.
             self.transport.close()
