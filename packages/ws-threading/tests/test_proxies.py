@@ -1,9 +1,10 @@
 """Clients behind proxies."""
 
 import contextlib
+import select
 import socket
+import ssl
 import sys
-import threading
 
 import pytest
 
@@ -15,7 +16,7 @@ from ws_protocol.exceptions import (
 )
 from ws_threading import connect
 
-from .conftest import TIMEOUT, echo, get_uri, shut_down
+from .conftest import TIMEOUT, echo, get_uri
 
 
 class Proxy:
@@ -56,10 +57,7 @@ class Proxy:
             return
         with socket.create_connection(("127.0.0.1", int(port)), TIMEOUT) as target:
             sock.sendall(yes)
-            copying = threading.Thread(target=self.copy, args=(sock, target))
-            copying.start()
-            self.copy(target, sock)
-            copying.join()
+            self.copy(sock, target)
 
     def read(self, sock, size):
         data = b""
@@ -75,13 +73,17 @@ class Proxy:
             data += self.read(sock, 1)
         return data
 
-    def copy(self, source, target):
+    def copy(self, sock, target):
+        """Copy both ways until one of them ends, in one thread: a socket with TLS bears no two."""
         with contextlib.suppress(OSError):
-            while data := source.recv(2**16):
-                target.sendall(data)
-        # Without this, the other direction would wait.
-        shut_down(source)
-        shut_down(target)
+            while True:
+                pending = isinstance(sock, ssl.SSLSocket) and sock.pending()
+                ready = [sock] if pending else select.select([sock, target], [], [], TIMEOUT)[0]
+                for source in ready:
+                    data = source.recv(2**16)
+                    if not data:
+                        return
+                    (target if source is sock else sock).sendall(data)
 
 
 @pytest.fixture
