@@ -139,13 +139,13 @@ async def test_serve(place, echo, get_uri):
 
 @needs_unix_sockets
 @server_places
-async def test_unix_serve(place, echo, tmp_path):
-    path = str(tmp_path / "original")
+async def test_unix_serve(place, echo, socket_path):
+    path = str(socket_path)
     async with place.unix_serve(echo, path):
         async with websockets.unix_connect(path) as websocket:
             await exchange(websocket)
 
-    path = str(tmp_path / "new")
+    path = str(socket_path.with_name("new"))
     async with websockets.asyncio.server.unix_serve(echo, path):
         async with websockets.unix_connect(path) as websocket:
             await exchange(websocket)
@@ -231,8 +231,8 @@ async def test_basic_auth_protocol_factory(place, echo, get_uri, get_response):
 
 
 @needs_unix_sockets
-async def test_changes_apply_to_unix_sockets_too(accepted, handler, tmp_path):
-    path = str(tmp_path / "original")
+async def test_changes_apply_to_unix_sockets_too(accepted, handler, socket_path):
+    path = str(socket_path)
     async with websockets.unix_serve(handler, path, extra_headers={"X-Server": "walrus"}):
         async with websockets.unix_connect(path, extra_headers={"X-Client": "seal"}) as websocket:
             assert websocket.response_headers["X-Server"] == "walrus"
@@ -241,7 +241,7 @@ async def test_changes_apply_to_unix_sockets_too(accepted, handler, tmp_path):
     def process_response(connection, request, response):
         response.headers["X-Server"] = "walrus"
 
-    path = str(tmp_path / "new")
+    path = str(socket_path.with_name("new"))
     async with websockets.asyncio.server.unix_serve(
         handler, path, process_response=process_response
     ):
