@@ -40,6 +40,8 @@ class Process:
         """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
+        if self._process.poll() is not None:
+            raise ProcessFailed(f"process had ended before {name}")
         try:
             self._process.stdin.write(json.dumps({"do": name, **arguments}) + "\n")
             self._process.stdin.flush()

@@ -182,7 +182,7 @@ def plot(data: dict[str, Any], path: Path) -> None:
         axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         axes.minorticks_off()
     all_axes[-1, 0].set_xlabel("times what this project takes: right of 1, this project is cheaper")
-    labels = {}
+    labels: dict[str, Any] = {}
     for axes in all_axes[:, 0]:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             labels.setdefault(label, handle)

@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +133,8 @@ def measure(
             failures[contender.name] = str(exc)
             results.pop(contender.name, None)
             pairs[contender].kill()
+            with suppress(ProcessFailed):
+                contexts[contender].__exit__(None, None, None)
 
     def begin(contender: Contender) -> None:
         turn = turns[contender] = contexts[contender].__enter__()
@@ -332,7 +335,7 @@ def main() -> None:
         show(f"environment of {contender.name}")
         commands[contender.name] = prepare(contender, arguments.wheels)
     counterpart = [*make_environment("counterpart", ("uvloop",))[0], str(HERE / "counterpart.py")]
-    data = {"about": describe_machine(contenders, arguments.loop), "works": []}
+    data: dict[str, Any] = {"about": describe_machine(contenders, arguments.loop), "works": []}
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as directory:
         machine = Machine(commands, counterpart, arguments.loop, make_certificate(directory))

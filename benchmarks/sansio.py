@@ -57,9 +57,9 @@ def ours(client: bool) -> tuple[Receiver, Sender]:
 
 def websockets(client: bool) -> tuple[Receiver, Sender]:
     """Return receiver and sender."""
-    from websockets.protocol import OPEN, Protocol, Side
+    from websockets.protocol import Protocol, Side, State
 
-    protocol = Protocol(Side.CLIENT if client else Side.SERVER, state=OPEN)
+    protocol = Protocol(Side.CLIENT if client else Side.SERVER, state=State.OPEN)
 
     def receive(data: bytes) -> int:
         protocol.receive_data(data)
@@ -84,7 +84,8 @@ def wsproto(client: bool) -> tuple[Receiver, Sender]:
         return sum(1 for event in connection.events() if event.message_finished)
 
     def send(payload: bytes) -> bytes:
-        return connection.send(BytesMessage(data=payload))
+        data: bytes = connection.send(BytesMessage(data=payload))
+        return data
 
     return receive, send
 

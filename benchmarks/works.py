@@ -54,7 +54,7 @@ class Pair:
     tls_port: int
     certificate: str
 
-    def url(self, path: str, tls: bool = False, **options: object) -> str:
+    def url(self, path: str, options: dict[str, object], *, tls: bool = False) -> str:
         """Return an address of the other side's server."""
         scheme, port = ("wss", self.tls_port) if tls else ("ws", self.port)
         return f"{scheme}://127.0.0.1:{port}{path}?{urlencode(options)}"
@@ -129,7 +129,7 @@ def stream(
     def prepare(pair: Pair) -> Iterator[Turn]:
         def turn(count: int) -> Cpu:
             # How many messages come is part of the address.
-            url = pair.url("/stream", tls, count=count, **options)
+            url = pair.url("/stream", {**options, "count": count}, tls=tls)
             pair.subject.call(
                 "open", url=url, size=16, deflate=deflate, certificate=pair.certificate
             )
@@ -155,7 +155,7 @@ def client_echo(size: int, in_flight: int = 1, *, tls: bool = False) -> Prepare:
             cpu = pair.measure(pair.subject, "run", count=sent, **options)
             return cpu / (sent / count)
 
-        url = pair.url("/echo", tls, kind="binary", size=size)
+        url = pair.url("/echo", {"kind": "binary", "size": size}, tls=tls)
         pair.subject.call("open", url=url, size=size, certificate=pair.certificate)
         try:
             yield turn
@@ -206,8 +206,10 @@ def client_handshakes(*, deflate: bool = False) -> Prepare:
 
     @contextmanager
     def prepare(pair: Pair) -> Iterator[Turn]:
-        options = {"deflate": 1} if deflate else {}
-        url = pair.url("/echo", kind="binary", size=16, **options)
+        options: dict[str, object] = {"kind": "binary", "size": 16}
+        if deflate:
+            options["deflate"] = 1
+        url = pair.url("/echo", options)
         yield lambda count: pair.measure(
             pair.subject, "handshakes", url=url, count=count, deflate=deflate
         )
