@@ -20,6 +20,11 @@ def ratios(entry: dict[str, Any], name: str, base: str = OURS) -> list[float]:
     ]
 
 
+def describe_value(value: float, unit: str) -> str:
+    """Return a value for people."""
+    return f"{value:,.0f} {unit}" if value >= 1000 else f"{value:.3g} {unit}"
+
+
 def describe_spread(values: list[float]) -> str:
     """Return the median of values, and their spread."""
     if not values:
@@ -34,7 +39,7 @@ def describe_time(entry: dict[str, Any], name: str) -> str:
     """Return what a contender takes, and how much of it in the operating system."""
     if name not in entry["results"]:
         return "-"
-    value = f"{statistics.median(entry['results'][name]):.3g} {entry['unit']}"
+    value = describe_value(statistics.median(entry["results"][name]), entry["unit"])
     if "system" not in entry:
         return value
     # Of all rounds: it is known less exactly than the whole.
@@ -82,7 +87,7 @@ def describe(data: dict[str, Any]) -> str:
         rows = []
         for entry in entries:
             ours = entry["results"].get(OURS)
-            value = f"{statistics.median(ours):.3g} {entry['unit']}" if ours else "-"
+            value = describe_value(statistics.median(ours), entry["unit"]) if ours else "-"
             cells = [describe_spread(ratios(entry, name)) for name in others]
             rows.append([entry["title"], value, *cells])
         lines += ["", *table([group, OURS, *(f"{name} / ours" for name in others)], rows)]
@@ -97,13 +102,14 @@ def describe(data: dict[str, Any]) -> str:
             [
                 target["title"],
                 target["asked"],
+                target["against"],
                 describe_spread(target["values"]),
-                target["note"],
+                "-" if target["floor"] is None else f"{target['floor']:.2f}",
                 target["verdict"],
             ]
             for target in data["targets"]
         ]
-        lines += ["", *table(["Targets", "asked", "measured", "", "verdict"], rows)]
+        lines += ["", *table(["Targets", "asked", "", OURS, BARE, "verdict"], rows)]
     failures = [
         f"- {entry['title']}: {name} fails: {why}"
         for entry in data["works"]
@@ -178,8 +184,9 @@ def plot(data: dict[str, Any], path: Path) -> None:
         axes.grid(axis="x", color="0.9")
         axes.set_axisbelow(True)
         axes.set_xscale("log")
-        ticks = [0.03125, 0.0625, 0.125, 0.25, 0.5, 1, 2, 4, 8, 16, 32]
-        axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        powers = [2**power for power in range(6)]
+        ticks = [1 / power for power in powers[1:]] + powers
+        axes.set_xticks(ticks, [f"1/{1 / tick:g}" if tick < 1 else f"{tick}" for tick in ticks])
         axes.minorticks_off()
     all_axes[-1, 0].set_xlabel("times what this project takes: right of 1, this project is cheaper")
     labels: dict[str, Any] = {}

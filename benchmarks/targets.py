@@ -25,13 +25,15 @@ class Measured:
     Attributes:
         title: Of what.
         values: In each round.
-        note: What else there is to say.
+        floor: What bare TCP would get, if it takes part.
+        against: The peer that is the best of several, or what else there is to say.
 
     """
 
     title: str
     values: list[float]
-    note: str = ""
+    floor: float | None
+    against: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,6 +61,11 @@ def title_of(entry: dict[str, Any]) -> str:
     return f"{entry['group']}: {entry['title']}"
 
 
+def median_or_none(values: list[float]) -> float | None:
+    """Return a median, if there is one."""
+    return statistics.median(values) if values else None
+
+
 def against(work: str, *peers: str) -> Callable[[Entries], Measured | None]:
     """Return what takes how many times as much the best of some peers takes as this project."""
 
@@ -69,7 +76,8 @@ def against(work: str, *peers: str) -> Callable[[Entries], Measured | None]:
         if not found:
             return None
         best = min(found, key=lambda peer: statistics.median(found[peer]))
-        return Measured(title_of(entries[work]), found[best], best if len(peers) > 1 else "")
+        floor = median_or_none(ratios(entries[work], best, BARE))
+        return Measured(title_of(entries[work]), found[best], floor, best if len(peers) > 1 else "")
 
     return measure
 
@@ -87,16 +95,22 @@ def worst(contender: str, peer: str) -> Callable[[Entries], Measured | None]:
             return None
         name = min(found, key=lambda name: statistics.median(found[name]))
         ahead = sum(statistics.median(values) > 1 for values in found.values())
-        return Measured(title_of(entries[name]), found[name], f"ahead in {ahead} of {len(found)}")
+        floor = median_or_none(ratios(entries[name], peer, BARE))
+        note = f"ahead in {ahead} of {len(found)}"
+        return Measured(title_of(entries[name]), found[name], floor, note)
 
     return measure
 
 
 def memory(entries: Entries) -> Measured | None:
     """Return what an idle connection takes."""
-    if not (values := entries.get("memory", {"results": {}})["results"].get(OURS)):
+    if "memory" not in entries:
         return None
-    return Measured(title_of(entries["memory"]), values)
+    results = entries["memory"]["results"]
+    if OURS not in results:
+        return None
+    floor = median_or_none(results.get(BARE, []))
+    return Measured(title_of(entries["memory"]), results[OURS], floor)
 
 
 def growth(entries: Entries) -> Measured | None:
@@ -109,8 +123,8 @@ def growth(entries: Entries) -> Measured | None:
             factors[contender] = max(medians) / min(medians)
     if OURS not in factors:
         return None
-    note = f"{BARE}: {factors[BARE]:.2f}" if BARE in factors else ""
-    return Measured("As a server: echo on 1 to 10,000 connections", [factors[OURS]], note)
+    title = "As a server: echo on 1 to 10,000 connections"
+    return Measured(title, [factors[OURS]], factors.get(BARE))
 
 
 STREAMS = ["client-stream-16", "client-stream-256"]
@@ -125,7 +139,7 @@ TARGETS = [
         target
         for work in STREAMS
         for target in (
-            Target("1.25 of picows core", 1 / 1.25, against(work, "picows core")),
+            Target("1.25 times picows core", 1 / 1.25, against(work, "picows core")),
             Target("half of picows API", 2, against(work, "picows API")),
         )
     ),
@@ -134,7 +148,7 @@ TARGETS = [
         target
         for work in ROUND_TRIPS
         for target in (
-            Target("1.15 of picows core", 1 / 1.15, against(work, "picows core")),
+            Target("1.15 times picows core", 1 / 1.15, against(work, "picows core")),
             Target("1/1.15 of picows API", 1.15, against(work, "picows API")),
         )
     ),
@@ -162,7 +176,9 @@ def verdict(target: Target, values: list[float]) -> tuple[bool, str]:
     median = statistics.median(values)
     cost = median / target.limit if target.at_most else target.limit / median
     met = cost <= 1
-    text = f"met, {1 - cost:.0%} below" if met else f"missed by {cost - 1:.0%}"
+    # What is missed isn't missed by nothing.
+    percent = round(abs(cost - 1) * 100)
+    text = f"met, {percent}% below" if met else f"missed by {max(percent, 1)}%"
     if min(values) < target.limit < max(values):
         text += ", within the spread"
     return met, text

@@ -20,7 +20,7 @@ def work(name, group="As a client", **results):
 
 def verdicts(*works):
     return {
-        (row["title"], row["asked"]): (row["met"], row["verdict"], row["note"])
+        (row["title"], row["asked"]): (row["met"], row["verdict"], row["floor"], row["against"])
         for row in targets.compare(list(works))
     }
 
@@ -75,29 +75,39 @@ def test_picture_is_drawn(data, tmp_path):
 def test_target_is_met_or_missed_by_what_it_costs_more():
     found = verdicts(work("client-stream-16", ours=[10.0], picows_core=[10.0], picows_API=[10.0]))
     title = "As a client: title of client-stream-16"
-    assert found[title, "1.25 of picows core"] == (True, "met, 20% below", "")
-    assert found[title, "half of picows API"] == (False, "missed by 100%", "")
+    assert found[title, "1.25 times picows core"] == (True, "met, 20% below", None, "")
+    assert found[title, "half of picows API"] == (False, "missed by 100%", None, "")
 
 
 def test_verdict_tells_when_the_spread_leaves_it_open():
-    (found,) = verdicts(work("broadcast", ours=[1, 1, 1], websockets=[2, 2.5, 4])).values()
-    assert found == (False, "missed by 20%, within the spread", "")
+    (found,) = verdicts(work("broadcast", ours=[1, 1, 1], websockets=[2, 2.4, 4])).values()
+    assert found == (False, "missed by 25%, within the spread", None, "")
+
+
+def test_target_shows_what_bare_tcp_would_get():
+    (found,) = verdicts(work("broadcast", ours=[4.0], websockets=[6.0], bare_TCP=[3.0])).values()
+    assert found == (False, "missed by 100%", 2.0, "")
+
+
+def test_target_that_is_missed_by_little_is_not_missed_by_nothing():
+    (found,) = verdicts(work("broadcast", ours=[1.001], websockets=[3.0])).values()
+    assert found == (False, "missed by 1%", None, "")
 
 
 def test_best_of_several_peers_counts():
     found = verdicts(work("server-in-flight-256", ours=[1.0], aiohttp=[4.0], Node_ws=[2.5]))
-    assert list(found.values()) == [(True, "met, 20% below", "Node ws")]
+    assert list(found.values()) == [(True, "met, 20% below", None, "Node ws")]
 
 
 def test_memory_must_be_below_a_number():
     entry = work("memory", targets.MEMORY, ours=[12.0])
-    assert list(verdicts(entry).values()) == [(False, "missed by 20%", "")]
+    assert list(verdicts(entry).values()) == [(False, "missed by 20%", None, "")]
 
 
 def test_growth_needs_all_numbers_of_connections():
     works = [work(name, ours=[1.0], bare_TCP=[1.0]) for name in targets.CONNECTIONS]
     works[2] = work(targets.CONNECTIONS[2], ours=[2.0], bare_TCP=[3.0])
-    assert list(verdicts(*works).values()) == [(False, "missed by 60%", "bare TCP: 3.00")]
+    assert list(verdicts(*works).values()) == [(False, "missed by 60%", 3.0, "")]
     assert verdicts(*works[1:]) == {}
 
 
@@ -110,6 +120,7 @@ def test_pure_kernel_is_judged_by_its_worst_work():
         ("As a client: title of client-stream-16", "pure kernel ahead of websockets"): (
             False,
             "missed by 25%",
+            None,
             "ahead in 1 of 2",
         )
     }
