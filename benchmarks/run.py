@@ -44,7 +44,7 @@ class Machine:
     """Starts contenders, each with a counterpart of its own.
 
     Those that hold thousands of connections at a time would take more files than one counterpart
-    may open.
+    may open. They don't run out of ports, because each contender listens on one of its own.
 
     Args:
         commands: The command of each contender.
