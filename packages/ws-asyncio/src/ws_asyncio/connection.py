@@ -261,7 +261,7 @@ class Connection(BaseConnection[asyncio.Future[float]], _TransportProtocol):
                     if self._reading_paused:
                         self._adjust_reading()
                     # As in _wait_to_receive(): another coroutine would cost more than the rest.
-                    while not messages.complete:
+                    while not messages.frames or not messages.complete:
                         if self.session.lost:
                             raise self.session.closed_exception()
                         self._receiver = self.loop.create_future()
@@ -367,11 +367,17 @@ class Connection(BaseConnection[asyncio.Future[float]], _TransportProtocol):
                 await asyncio.shield(self._fragmented_send)
             else:
                 await self._wait_to_write()
-        if self.protocol.state is not State.OPEN or self.transport.is_closing():
+        if self.transport.is_closing():
             await self._refuse_to_send()
         if isinstance(message, (str, bytes, bytearray, memoryview)):
-            self.protocol.send_message(message, text)
-            self._send(self.protocol.data_to_send())
+            protocol = self.protocol
+            try:
+                protocol.send_message(message, text)
+            except InvalidState:
+                await self._refuse_to_send()
+            self._send(protocol.data_to_send())
+        elif self.protocol.state is not State.OPEN:
+            await self._refuse_to_send()
         else:
             await self._send_fragments(check_iterable(message), text)
 

@@ -142,11 +142,12 @@ class Assembler:
                 "cannot receive a message while the fragments of one are received; "
                 "the rest of them must be received first"
             )
-        if not self.complete:
-            if frames:
-                self._join()
+        if first is None:
             return None
-        if self._joined is None and first is not None and first.fin:
+        if not self.complete:
+            self._join()
+            return None
+        if self._joined is None and first.fin:
             frames.popleft()
             text = first.opcode is Opcode.TEXT
             data = bytes(first.data)

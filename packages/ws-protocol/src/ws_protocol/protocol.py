@@ -552,8 +552,7 @@ class Protocol:
             opcode = Opcode.BINARY if text is False else Opcode.TEXT
         else:
             opcode = Opcode.TEXT if text else Opcode.BINARY
-        self._check_sending()
-        self._send_frame(opcode, message)
+        self._send_message(opcode, message)
 
     def send_shared(self, message: SharedMessage) -> None:
         """Send an unfragmented message that other connections send, too.
@@ -571,26 +570,25 @@ class Protocol:
             ProtocolError: A fragmented message is being sent.
 
         """
-        self._check_sending()
         deflate = find_deflate(self.extensions)
-        if self.side is Side.CLIENT or (self.extensions and deflate is None):
-            self._send_frame(message.opcode, message.payload)
+        sharing = self.side is Side.SERVER and (deflate is not None or not self.extensions)
+        possible = self._state is State.OPEN and not self.eof_sent and not self.sending_fragments
+        if not sharing or not possible:
+            # If it isn't possible, this says why.
+            self._send_message(message.opcode, message.payload)
             return
         if self.debug:
             self.logger.debug("> %s", Frame(message.opcode, message.payload))
         self._writes += message.serialize(deflate)
 
-    def _send_message(self, opcode: Opcode, data: BytesLike, fin: bool) -> None:
-        self._check_sending()
-        self._send_frame(opcode, data, fin)
-        self.sending_fragments = not fin
-
-    def _check_sending(self) -> None:
-        """Check that a message may begin."""
+    def _send_message(self, opcode: Opcode, data: BytesLike, fin: bool = True) -> None:
+        """Send the first frame of a message, or the only one."""
         if self._state is not State.OPEN or self.eof_sent:
             raise self._cannot_send()
         if self.sending_fragments:
             raise ProtocolError("expected a continuation frame")
+        self._send_frame(opcode, data, fin)
+        self.sending_fragments = not fin
 
     def send_close(self, code: int | None = None, reason: str = "") -> None:
         """Send a close frame (RFC 6455, section 5.5.1).
