@@ -669,7 +669,8 @@ def test_any_value_of_a_header_is_accepted_or_refused(name, value):
     )
     for event in server.events_received():
         server.send_response(server.accept(event))
-    opened = server.state is State.OPEN
+    # What a value with an empty line leaves is no header, and makes an open connection fail.
+    opened = server.state is not State.CONNECTING
     assert opened is (server.handshake_exc is None)
     assert opened or isinstance(server.handshake_exc, InvalidHandshake)
     assert opened or server.data_to_send()[-1] == SEND_EOF
