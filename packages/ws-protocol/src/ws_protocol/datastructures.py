@@ -80,7 +80,8 @@ class Headers(MutableMapping[str, str]):
             self.update(*args, **kwargs)
 
     def __str__(self) -> str:
-        return "".join(f"{key}: {value}\r\n" for key, value in self._list) + "\r\n"
+        # Not a generator expression, which is a function that is called once more for each.
+        return "".join([f"{key}: {value}\r\n" for key, value in self._list]) + "\r\n"
 
     def __repr__(self) -> str:
         return f"{self.__class__.__name__}({self._list!r})"
@@ -128,21 +129,31 @@ class Headers(MutableMapping[str, str]):
             # Not the value itself: it may be a token that was read from a file with its line break.
             pos = next(pos for pos, char in enumerate(value) if _valid_value(char) is None)
             raise InvalidHeaderValue(key, f"unexpected character {value[pos]!r} at {pos}")
-        self.set_insecure(key, value)
+        self.update_insecure([(key, value)])
 
     def set_insecure(self, key: str, value: str) -> None:
         """Add a value that is known to be valid, without looking at it.
 
         Never call it with what came from elsewhere: a line break in a value injects headers.
         """
-        known = _KNOWN.get(key)
-        key, lowered = (key, key.lower()) if known is None else known
-        values = self._dict.get(lowered)
-        if values is None:
-            self._dict[lowered] = [value]
-        else:
-            values.append(value)
-        self._list.append((key, value))
+        self.update_insecure([(key, value)])
+
+    def update_insecure(self, items: Iterable[tuple[str, str]]) -> None:
+        """Add headers that are known to be valid, as :meth:`set_insecure` does for one.
+
+        Args:
+            items: Names and values.
+
+        """
+        for key, value in items:
+            known = _KNOWN.get(key)
+            key, lowered = (key, key.lower()) if known is None else known
+            values = self._dict.get(lowered)
+            if values is None:
+                self._dict[lowered] = [value]
+            else:
+                values.append(value)
+            self._list.append((key, value))
 
     def __delitem__(self, key: str) -> None:
         lowered = key.lower()

@@ -54,11 +54,12 @@ _status_line = re.compile(rb"(HTTP/[0-9]\.[0-9]) ([1-9][0-9][0-9])(?: ([\t\x20-\
 _field_name = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _field_value = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 
-# Header lines that are valid, up to the empty line. One call for all of them is several times as
-# fast as one for each. The quantifiers are possessive: nothing is looked at twice.
-_header_lines = re.compile(
-    rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]++:[\t\x20-\x7e\x80-\xff]*+\r\n)++(?=\r\n)"
-)
+# A whole head that is valid: start line, header lines, and the empty line. One call for all of it is
+# several times as fast as one for each line. The quantifiers of header lines are possessive: nothing
+# is looked at twice.
+_header_lines = rb"((?:[!#$%&'*+.^_`|~0-9A-Za-z-]++:[\t\x20-\x7e\x80-\xff]*+\r\n)*+)"
+_request_head = re.compile(_request_line.pattern + rb"\r\n" + _header_lines + rb"\r\n")
+_response_head = re.compile(_status_line.pattern + rb"\r\n" + _header_lines + rb"\r\n")
 
 # RFC 9110, section 8.6; RFC 9112, section 7.1. int() would let more pass: signs, underscores,
 # digits of other scripts.
@@ -219,14 +220,15 @@ class _LineReader:
             raise ValueError("line doesn't end with CRLF")
         return line[:-1]
 
-    def read_match(self, pattern: re.Pattern[bytes]) -> bytes:
-        """Take lines that match a pattern, ends included, if they aren't longer together than one
-        may be; nothing otherwise."""
+    def read_match(self, pattern: re.Pattern[bytes]) -> re.Match[bytes] | None:
+        """Take lines that match a pattern, ends included, if they are no longer together than one
+        may be, and nothing of them was looked at before."""
+        if self._scanned > self._pos:
+            return None
         match = pattern.match(self._buffer, self._pos, self._pos + MAX_LINE_LENGTH)
-        if match is None:
-            return b""
-        self._pos = self._scanned = match.end()
-        return bytes(match.group())
+        if match is not None:
+            self._pos = self._scanned = match.end()
+        return match
 
     def read(self, size: int) -> bytes:
         """Take up to so many bytes."""
@@ -244,24 +246,35 @@ class _HeadReader:
     """Reader of start line and headers, which requests and responses have in common."""
 
     _start_line_too_long: type[SecurityError]
+    _start_line_name: str
+    _start_line_pattern: re.Pattern[bytes]
+    # The same groups, and another for the header lines.
+    _head_pattern: re.Pattern[bytes]
 
     def __init__(self) -> None:
         self._lines = _LineReader()
-        self._start_line: bytes | None = None
+        self._started = False
         self._headers = Headers()
         self._num_headers = 0
         self._head_size = 0
 
     def _read_head(self) -> bool:
         """Read what there is of the head; tell whether it is complete."""
-        if self._start_line is None:
-            self._start_line = self._lines.read_line(self._start_line_too_long)
-            if self._start_line is None:
-                return False
-            self._count(self._start_line)
-            self._check_start_line()
+        if not self._started:
             # Most heads are there at once, short and valid.
-            self._read_valid_headers()
+            match = self._lines.read_match(self._head_pattern)
+            if match is not None:
+                self._take_head(match)
+                return True
+            line = self._lines.read_line(self._start_line_too_long)
+            if line is None:
+                return False
+            self._count(len(line) + 2)
+            match = self._start_line_pattern.fullmatch(line)
+            if match is None:
+                raise ValueError(f"invalid HTTP {self._start_line_name}: {show(line)}")
+            self._take_start_line(match)
+            self._started = True
         while True:
             line = self._lines.read_line(HeaderLineTooLong)
             if line is None:
@@ -269,7 +282,7 @@ class _HeadReader:
             if not line:
                 return True
             self._count_headers(1)
-            self._count(line)
+            self._count(len(line) + 2)
             # RFC 9112, section 5.1: no white space before the colon. Section 5.2: no line folding;
             # the white space at the start of a folded line isn't in a name.
             name, colon, value = line.partition(b":")
@@ -280,31 +293,34 @@ class _HeadReader:
                 raise ValueError(f"invalid HTTP header value: {show(line)}")
             self._headers.set_insecure(name.decode(), value.decode("iso-8859-1"))
 
-    def _read_valid_headers(self) -> None:
-        """Read all headers, if they are there, short and valid. If not, that is left to who reads
-        them one by one."""
-        block = self._lines.read_match(_header_lines)
-        if not block:
-            return
-        lines = block.decode("iso-8859-1").split("\r\n")[:-1]
+    def _take_head(self, match: re.Match[bytes]) -> None:
+        """Take a whole head, which is valid."""
+        self._started = True
+        self._take_start_line(match)
+        lines = match[4].decode("iso-8859-1").split("\r\n")[:-1]
         self._count_headers(len(lines))
-        self._count(block[:-2])
-        for line in lines:
-            name, _, value = line.partition(":")
-            self._headers.set_insecure(name, value.strip("\t "))
+        # Without the empty line.
+        self._count(match.end() - match.start() - 2)
+        self._headers.update_insecure(
+            [
+                (name, value.strip("\t "))
+                for line in lines
+                for name, _, value in [line.partition(":")]
+            ]
+        )
 
     def _count_headers(self, number: int) -> None:
         self._num_headers += number
         if self._num_headers > MAX_NUM_HEADERS:
             raise TooManyHeaders(f"expected no more than {MAX_NUM_HEADERS} headers")
 
-    def _count(self, line: bytes) -> None:
+    def _count(self, size: int) -> None:
         # Start lines count, too: else interim responses without headers could go on forever.
-        self._head_size += len(line) + 2
+        self._head_size += size
         if self._head_size > MAX_HEAD_SIZE:
             raise TooManyHeaders(f"expected no more than {MAX_HEAD_SIZE} bytes of headers")
 
-    def _check_start_line(self) -> None:
+    def _take_start_line(self, match: re.Match[bytes]) -> None:
         raise NotImplementedError
 
     def _content_length(self) -> int | None:
@@ -338,6 +354,9 @@ class RequestReader(_HeadReader):
     """
 
     _start_line_too_long = RequestLineTooLong
+    _start_line_name = "request line"
+    _start_line_pattern = _request_line
+    _head_pattern = _request_head
 
     def __init__(self) -> None:
         super().__init__()
@@ -367,16 +386,12 @@ class RequestReader(_HeadReader):
         method, path, protocol = self._parts
         return Request(path, self._headers, method, protocol)
 
-    def _check_start_line(self) -> None:
-        assert self._start_line is not None
-        match = _request_line.fullmatch(self._start_line)
-        if match is None:
-            raise ValueError(f"invalid HTTP request line: {show(self._start_line)}")
-        method, path, protocol = (group.decode() for group in match.groups())
+    def _take_start_line(self, match: re.Match[bytes]) -> None:
+        protocol = match[3].decode()
         # HTTP/1.0 isn't enough for WebSocket, but is for a health check.
         if protocol not in ("HTTP/1.1", "HTTP/1.0"):
             raise InvalidProtocol(protocol)
-        self._parts = (method, path, protocol)
+        self._parts = match[1].decode(), match[2].decode(), protocol
 
 
 class ResponseReader(_HeadReader):
@@ -392,6 +407,9 @@ class ResponseReader(_HeadReader):
     """
 
     _start_line_too_long = StatusLineTooLong
+    _start_line_name = "status line"
+    _start_line_pattern = _status_line
+    _head_pattern = _response_head
 
     def __init__(self, proxy: bool = False, body: bool = True) -> None:
         super().__init__()
@@ -423,7 +441,7 @@ class ResponseReader(_HeadReader):
             # RFC 9110, section 15.2: clients skip interim responses, even those they don't expect.
             # 101 isn't interim here: it is what is waited for.
             if 100 <= self._status_code < 200 and self._status_code != 101:
-                self._start_line = None
+                self._started = False
                 self._headers = Headers()
                 continue
             self._begin_body()
@@ -443,7 +461,7 @@ class ResponseReader(_HeadReader):
             return self._build()
         if self._body is not None:
             raise EOFError("connection closed while reading HTTP body")
-        if self._start_line is not None:
+        if self._started:
             raise EOFError("connection closed while reading HTTP headers")
         raise EOFError("connection closed while reading HTTP status line")
 
@@ -451,18 +469,15 @@ class ResponseReader(_HeadReader):
         assert self._body is not None
         return Response(self._status_code, self._reason_phrase, self._headers, self._body.take())
 
-    def _check_start_line(self) -> None:
-        assert self._start_line is not None
-        match = _status_line.fullmatch(self._start_line)
-        if match is None:
-            raise ValueError(f"invalid HTTP status line: {show(self._start_line)}")
-        protocol, status_code, reason_phrase = match.groups()
-        self._status_code = int(status_code)
+    def _take_start_line(self, match: re.Match[bytes]) -> None:
+        self._status_code = int(match[2])
         # Servers and proxies that know HTTP/1.0 only can't upgrade, but can refuse or tunnel.
         supported = (b"HTTP/1.1",) if self._status_code == 101 else (b"HTTP/1.1", b"HTTP/1.0")
-        if protocol not in supported:
-            raise ValueError(f"unsupported HTTP version: {show(self._start_line)}")
-        self._reason_phrase = (reason_phrase or b"").decode("iso-8859-1")
+        if match[1] not in supported:
+            # Only the line, of what may be a whole head.
+            line = match[0].partition(b"\r\n")[0]
+            raise ValueError(f"unsupported HTTP version: {show(line)}")
+        self._reason_phrase = (match[3] or b"").decode("iso-8859-1")
 
     def _begin_body(self) -> None:
         """Find out how the body ends (RFC 9112, section 6.3)."""
@@ -487,7 +502,8 @@ class ResponseReader(_HeadReader):
         """Read what there is of the body; tell whether it is complete."""
         if self._chunked:
             return self._read_chunks()
-        self._read_data()
+        if self._missing != 0:
+            self._read_data()
         return self._missing == 0
 
     def _read_data(self) -> None:
