@@ -14,7 +14,7 @@ from typing import Any
 from .connection import BaseConnection
 from .exceptions import ConnectionClosed, ConnectionClosedOK, InvalidHandshake
 from .http11 import Request, Response
-from .server import ServerProtocol, customize_response, describe
+from .server import ServerProtocol, complete_response, customize_response, describe
 from .state import State
 from .typing import StatusLike, Subprotocol
 
@@ -119,13 +119,18 @@ def answer_request(
     request = session.request
     if request is None or protocol.state is not State.CONNECTING:
         return
-    response = yield from _run_hook(protocol, process_request, connection, request)
+    response = None
+    if process_request is not None:
+        response = yield from _run_hook(protocol, process_request, connection, request)
     if response is None:
         response = protocol.accept(request) if is_serving() else protocol.reject_closing()
-    response = customize_response(response, server_header)
-    another = yield from _run_hook(protocol, process_response, connection, request, response)
-    if another is not None:
-        response = another
+        complete_response(response, server_header)
+    else:
+        response = customize_response(response, server_header)
+    if process_response is not None:
+        another = yield from _run_hook(protocol, process_response, connection, request, response)
+        if another is not None:
+            response = another
     # The client may be gone by now.
     if protocol.state is State.CONNECTING:
         session.response = response
@@ -139,7 +144,7 @@ async def await_hooks(steps: Generator[Callable[[], Any], Any, None]) -> None:
         steps: What it returned.
 
     """
-    with contextlib.suppress(StopIteration):
+    try:
         function = next(steps)
         while True:
             try:
@@ -150,6 +155,8 @@ async def await_hooks(steps: Generator[Callable[[], Any], Any, None]) -> None:
                 function = steps.throw(exc)
             else:
                 function = steps.send(result)
+    except StopIteration:
+        pass
 
 
 def run_hooks(
@@ -179,7 +186,7 @@ def run_hooks(
 
 def _run_hook(
     protocol: ServerProtocol,
-    function: Hook | None,
+    function: Hook,
     connection: BaseConnection[Any],
     *args: Request | Response,
 ) -> Generator[Callable[[], Any], Any, Response | None]:
@@ -189,8 +196,6 @@ def _run_hook(
         What it returns; a response with status 500 if it raises an exception.
 
     """
-    if function is None:
-        return None
     try:
         response = yield functools.partial(function, connection, *args)
         if response is not None and not isinstance(response, Response):
