@@ -239,7 +239,9 @@ class _LineReader:
 
     def read_all(self) -> bytes:
         """Take all that is there."""
-        return self.read(len(self._buffer) - self._pos)
+        data = bytes(self._buffer[self._pos :])
+        self._pos = self._scanned = len(self._buffer)
+        return data
 
 
 class _HeadReader:
@@ -281,8 +283,7 @@ class _HeadReader:
                 return False
             if not line:
                 return True
-            self._count_headers(1)
-            self._count(len(line) + 2)
+            self._count(len(line) + 2, 1)
             # RFC 9112, section 5.1: no white space before the colon. Section 5.2: no line folding;
             # the white space at the start of a folded line isn't in a name.
             name, colon, value = line.partition(b":")
@@ -298,9 +299,8 @@ class _HeadReader:
         self._started = True
         self._take_start_line(match)
         lines = match[4].decode("iso-8859-1").split("\r\n")[:-1]
-        self._count_headers(len(lines))
-        # Without the empty line.
-        self._count(match.end() - match.start() - 2)
+        # The empty line doesn't count.
+        self._count(match.end() - match.start() - 2, len(lines))
         self._headers.update_insecure(
             [
                 (name, value.strip("\t "))
@@ -309,12 +309,10 @@ class _HeadReader:
             ]
         )
 
-    def _count_headers(self, number: int) -> None:
-        self._num_headers += number
+    def _count(self, size: int, headers: int = 0) -> None:
+        self._num_headers += headers
         if self._num_headers > MAX_NUM_HEADERS:
             raise TooManyHeaders(f"expected no more than {MAX_NUM_HEADERS} headers")
-
-    def _count(self, size: int) -> None:
         # Start lines count, too: else interim responses without headers could go on forever.
         self._head_size += size
         if self._head_size > MAX_HEAD_SIZE:
@@ -358,10 +356,8 @@ class RequestReader(_HeadReader):
     _start_line_pattern = _request_line
     _head_pattern = _request_head
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._parts: tuple[str, str, str] | None = None
-        self.rest: bytes = b""
+    _parts: tuple[str, str, str] | None = None
+    rest: bytes = b""
 
     def feed(self, data: bytes) -> Request | None:
         """Read a chunk; return the request when it is complete.
@@ -547,4 +543,4 @@ class ResponseReader(_HeadReader):
                 return False
             if not line:
                 return True
-            self._count_headers(1)
+            self._count(0, 1)

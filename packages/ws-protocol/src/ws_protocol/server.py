@@ -148,9 +148,9 @@ class ServerProtocol(Protocol):
             request._protocol = weakref.ref(self)
             return self.reject_because(exc)
         headers = Headers()
-        headers.set_insecure("Date", build_date())
-        headers.update_insecure(UPGRADE)
-        headers.set_insecure("Sec-WebSocket-Accept", accept)
+        headers.update_insecure(
+            [("Date", build_date()), *UPGRADE, ("Sec-WebSocket-Accept", accept)]
+        )
         if extensions is not None:
             headers["Sec-WebSocket-Extensions"] = extensions
         if subprotocol is not None:

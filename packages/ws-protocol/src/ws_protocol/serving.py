@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
+import logging
 import weakref
 from collections.abc import Callable, Generator, Sequence
 from typing import Any
@@ -24,6 +25,7 @@ __all__ = [
     "answer_request",
     "await_hooks",
     "log_handler_failure",
+    "log_info",
     "log_opening",
     "run_hooks",
 ]
@@ -208,6 +210,21 @@ def _run_hook(
     return response
 
 
+def log_info(connection: BaseConnection[Any], message: str, *args: object) -> None:
+    """Log something about a connection at level INFO.
+
+    The connection's logger is made for each record, and there is none if that level isn't logged.
+
+    Args:
+        connection: The connection.
+        message: The message.
+        args: What to put into it.
+
+    """
+    if connection.protocol.logger.isEnabledFor(logging.INFO):
+        connection.logger.info(message, *args, stacklevel=2)
+
+
 def log_opening(connection: BaseConnection[Any]) -> bool:
     """Log how the opening handshake ended.
 
@@ -218,19 +235,22 @@ def log_opening(connection: BaseConnection[Any]) -> bool:
         Whether the connection is open.
 
     """
-    logger = connection.logger
-    if connection.state is State.OPEN:
-        logger.info("connection open")
-        return True
     protocol = connection.protocol
-    assert isinstance(protocol, ServerProtocol)
+    if protocol.state is State.OPEN:
+        log_info(connection, "connection open")
+        return True
     response, failure = connection.response, protocol.handshake_exc
     if response is not None:
-        logger.info("connection rejected (%d %s)", response.status_code, response.reason_phrase)
+        log_info(
+            connection,
+            "connection rejected (%d %s)",
+            response.status_code,
+            response.reason_phrase,
+        )
     elif connection.request is None and isinstance(failure, InvalidHandshake):
-        logger.info("opening handshake failed: %s", describe(failure))
+        log_info(connection, "opening handshake failed: %s", describe(failure))
     else:
-        logger.info("connection closed during the opening handshake")
+        log_info(connection, "connection closed during the opening handshake")
     return False
 
 
