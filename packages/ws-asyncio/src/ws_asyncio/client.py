@@ -204,7 +204,7 @@ class connect:
                 extensions=extensions,
                 subprotocols=subprotocols,
                 max_size=max_size,
-                logger=logger,
+                logger=self.logger,
             )
             return create_connection(
                 protocol,

@@ -104,9 +104,9 @@ class ClientProtocol(Protocol):
             headers["Authorization"] = build_authorization_basic(*self.uri.user_info)
         if self.origin is not None:
             headers["Origin"] = self.origin
-        headers.update_insecure(UPGRADE)
-        headers["Sec-WebSocket-Key"] = self.key
-        headers.set_insecure("Sec-WebSocket-Version", "13")
+        headers.update_insecure(
+            [*UPGRADE, ("Sec-WebSocket-Key", self.key), ("Sec-WebSocket-Version", "13")]
+        )
         if self.available_extensions:
             headers["Sec-WebSocket-Extensions"] = build_extension(
                 [

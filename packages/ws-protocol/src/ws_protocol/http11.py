@@ -413,6 +413,8 @@ class ResponseReader(_HeadReader):
         self._has_body = body
         self._status_code = 0
         self._reason_phrase = ""
+        self._head_read = False
+        # None when there is none.
         self._body: PieceBuffer | None = None
         self._chunked = False
         # Bytes missing in the body or in the chunk; None when it ends with the connection.
@@ -431,7 +433,7 @@ class ResponseReader(_HeadReader):
 
         """
         self._lines.feed(data)
-        while self._body is None:
+        while not self._head_read:
             if not self._read_head():
                 return None
             # RFC 9110, section 15.2: clients skip interim responses, even those they don't expect.
@@ -440,8 +442,9 @@ class ResponseReader(_HeadReader):
                 self._started = False
                 self._headers = Headers()
                 continue
+            self._head_read = True
             self._begin_body()
-        if not self._read_body():
+        if self._body is not None and not self._read_body(self._body):
             return None
         self.rest = self._lines.read_all()
         return self._build()
@@ -453,17 +456,17 @@ class ResponseReader(_HeadReader):
             EOFError: It isn't complete.
 
         """
-        if self._body is not None and self._missing is None:
+        if self._missing is None:
             return self._build()
-        if self._body is not None:
+        if self._head_read:
             raise EOFError("connection closed while reading HTTP body")
         if self._started:
             raise EOFError("connection closed while reading HTTP headers")
         raise EOFError("connection closed while reading HTTP status line")
 
     def _build(self) -> Response:
-        assert self._body is not None
-        return Response(self._status_code, self._reason_phrase, self._headers, self._body.take())
+        body = b"" if self._body is None else self._body.take()
+        return Response(self._status_code, self._reason_phrase, self._headers, body)
 
     def _take_start_line(self, match: re.Match[bytes]) -> None:
         self._status_code = int(match[2])
@@ -477,11 +480,11 @@ class ResponseReader(_HeadReader):
 
     def _begin_body(self) -> None:
         """Find out how the body ends (RFC 9112, section 6.3)."""
-        self._body = PieceBuffer()
         if self._status_code in (101, 204, 304) or (self._proxy and 200 <= self._status_code < 300):
             return
         if not self._has_body:
             return
+        self._body = PieceBuffer()
         codings = self._headers.get_all("Transfer-Encoding")
         if codings:
             if [coding.lower() for coding in codings] != ["chunked"]:
@@ -494,30 +497,28 @@ class ResponseReader(_HeadReader):
             if self._missing is not None and self._missing > MAX_BODY_SIZE:
                 raise SecurityError(f"expected no more than {MAX_BODY_SIZE} bytes of body")
 
-    def _read_body(self) -> bool:
+    def _read_body(self, body: PieceBuffer) -> bool:
         """Read what there is of the body; tell whether it is complete."""
         if self._chunked:
-            return self._read_chunks()
-        if self._missing != 0:
-            self._read_data()
+            return self._read_chunks(body)
+        self._read_data(body)
         return self._missing == 0
 
-    def _read_data(self) -> None:
-        assert self._body is not None
+    def _read_data(self, body: PieceBuffer) -> None:
         if self._missing is None:
             data = self._lines.read_all()
         else:
             data = self._lines.read(self._missing)
             self._missing -= len(data)
-        if self._body.size + len(data) > MAX_BODY_SIZE:
+        if body.size + len(data) > MAX_BODY_SIZE:
             raise SecurityError(f"expected no more than {MAX_BODY_SIZE} bytes of body")
         if data:
-            self._body.append(data)
+            body.append(data)
 
-    def _read_chunks(self) -> bool:
+    def _read_chunks(self, body: PieceBuffer) -> bool:
         """Read what there is of a chunked body (RFC 9112, section 7.1)."""
         while not self._last_chunk:
-            self._read_data()
+            self._read_data(body)
             if self._missing:
                 return False
             if not self._chunk_ended:
