@@ -369,9 +369,7 @@ class Server:
 
         """
         refused = verdict is Verdict.REFUSE
-        task = connection.loop.create_task(
-            self._run_connection(connection, refused, tls_started)
-        )
+        task = connection.loop.create_task(self._run_connection(connection, refused, tls_started))
         self._tasks[connection] = task
         task.add_done_callback(functools.partial(self._end_connection, connection))
 

@@ -54,9 +54,9 @@ _status_line = re.compile(rb"(HTTP/[0-9]\.[0-9]) ([1-9][0-9][0-9])(?: ([\t\x20-\
 _field_name = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _field_value = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 
-# A whole head that is valid: start line, header lines, and the empty line. One call for all of it is
-# several times as fast as one for each line. The quantifiers of header lines are possessive: nothing
-# is looked at twice.
+# A whole head that is valid: start line, header lines, and the empty line. One call for all of it
+# is several times as fast as one for each line. The quantifiers of header lines are possessive:
+# nothing is looked at twice.
 _header_lines = rb"((?:[!#$%&'*+.^_`|~0-9A-Za-z-]++:[\t\x20-\x7e\x80-\xff]*+\r\n)*+)"
 _request_head = re.compile(_request_line.pattern + rb"\r\n" + _header_lines + rb"\r\n")
 _response_head = re.compile(_status_line.pattern + rb"\r\n" + _header_lines + rb"\r\n")
