@@ -1289,6 +1289,18 @@ def test_date_is_now():
     assert text.endswith(" GMT")
 
 
+def test_date_is_new_each_second(monkeypatch):
+    for now, date in [
+        (0.0, "Thu, 01 Jan 1970 00:00:00 GMT"),
+        (0.9, "Thu, 01 Jan 1970 00:00:00 GMT"),
+        (1.0, "Thu, 01 Jan 1970 00:00:01 GMT"),
+        # Somebody set the clock.
+        (0.5, "Thu, 01 Jan 1970 00:00:00 GMT"),
+    ]:
+        monkeypatch.setattr("time.time", lambda now=now: now)
+        assert build_date() == date
+
+
 # Pages of this server, and names that it has
 
 
