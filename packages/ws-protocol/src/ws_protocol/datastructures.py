@@ -74,7 +74,7 @@ class Headers(MutableMapping[str, str]):
     __slots__ = ("_dict", "_list")
 
     def __init__(self, *args: HeadersLike, **kwargs: str) -> None:
-        self._dict: dict[str, list[str]] = {}
+        self._dict: dict[str, tuple[str, ...]] = {}
         self._list: list[tuple[str, str]] = []
         if args or kwargs:
             self.update(*args, **kwargs)
@@ -89,7 +89,7 @@ class Headers(MutableMapping[str, str]):
     def copy(self) -> Headers:
         """Return a copy."""
         copy = self.__class__()
-        copy._dict = {key: values.copy() for key, values in self._dict.items()}
+        copy._dict = self._dict.copy()
         copy._list = self._list.copy()
         return copy
 
@@ -145,15 +145,19 @@ class Headers(MutableMapping[str, str]):
             items: Names and values.
 
         """
-        for key, value in items:
+        values_of = self._dict
+        for item in items:
+            key, value = item
             known = _KNOWN.get(key)
-            key, lowered = (key, key.lower()) if known is None else known
-            values = self._dict.get(lowered)
-            if values is None:
-                self._dict[lowered] = [value]
+            if known is None:
+                lowered = key.lower()
             else:
-                values.append(value)
-            self._list.append((key, value))
+                item, lowered = (known[0], value), known[1]
+            if lowered in values_of:
+                values_of[lowered] += (value,)
+            else:
+                values_of[lowered] = (value,)
+            self._list.append(item)
 
     def __delitem__(self, key: str) -> None:
         lowered = key.lower()
@@ -190,7 +194,7 @@ class Headers(MutableMapping[str, str]):
             key: Name of the header.
 
         """
-        return self._dict.get(key.lower(), []).copy()
+        return [*self._dict.get(key.lower(), ())]
 
     def raw_items(self) -> Iterator[tuple[str, str]]:
         """Return an iterator over names and values, as they were set, in order."""

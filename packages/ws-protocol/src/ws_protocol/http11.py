@@ -46,25 +46,29 @@ SERVER = os.environ.get("WEBSOCKETS_SERVER", _PRODUCT)
 """``Server`` header of servers, unless they are told another."""
 
 # RFC 9112, sections 3 and 4. Targets have visible characters only: anything else would have to be
-# percent-encoded (RFC 3986). HTTP-version is upper case, and has one digit on each side.
-_request_line = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([\x21-\x7e]+) (HTTP/[0-9]\.[0-9])")
-_status_line = re.compile(rb"(HTTP/[0-9]\.[0-9]) ([1-9][0-9][0-9])(?: ([\t\x20-\x7e\x80-\xff]*))?")
+# percent-encoded (RFC 3986). HTTP-version is upper case, and has one digit on each side. Bytes are
+# decoded from ISO-8859-1, where each is a character.
+_request_line = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([\x21-\x7e]+) (HTTP/[0-9]\.[0-9])")
+_status_line = re.compile(r"(HTTP/[0-9]\.[0-9]) ([1-9][0-9][0-9])(?: ([\t\x20-\x7e\x80-\xff]*))?")
 
 # RFC 9110, sections 5.1 and 5.5.
-_field_name = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_field_value = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
+_field_name = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_field_value = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
-# A whole head that is valid: start line, header lines, and the empty line. One call for all of it
-# is several times as fast as one for each line. The quantifiers of header lines are possessive:
-# nothing is looked at twice.
-_header_lines = rb"((?:[!#$%&'*+.^_`|~0-9A-Za-z-]++:[\t\x20-\x7e\x80-\xff]*+\r\n)*+)"
-_request_head = re.compile(_request_line.pattern + rb"\r\n" + _header_lines + rb"\r\n")
-_response_head = re.compile(_status_line.pattern + rb"\r\n" + _header_lines + rb"\r\n")
+# A whole head that is valid, and has no white space at the ends of lines: start line, header lines,
+# and the empty line. One call for all of it is several times as fast as one for each line. The
+# quantifiers of header lines are possessive: nothing is looked at twice.
+_header_lines = r"((?:[!#$%&'*+.^_`|~0-9A-Za-z-]++:[\t\x20-\x7e\x80-\xff]*+(?<![\t ])\r\n)*+)"
+_request_head = re.compile(_request_line.pattern + r"\r\n" + _header_lines + r"\r\n")
+_response_head = re.compile(_status_line.pattern + r"\r\n" + _header_lines + r"\r\n")
+
+# Name and value, in header lines of which that is known.
+_header_line = re.compile(r"([^:]++):[\t ]*+([^\r]*+)\r\n")
 
 # RFC 9110, section 8.6; RFC 9112, section 7.1. int() would let more pass: signs, underscores,
 # digits of other scripts.
 _decimal = re.compile(r"[0-9]+")
-_chunk_line = re.compile(rb"([0-9A-Fa-f]{1,16})[\t ]*(?:;[\t\x20-\x7e\x80-\xff]*)?")
+_chunk_line = re.compile(r"([0-9A-Fa-f]{1,16})[\t ]*(?:;[\t\x20-\x7e\x80-\xff]*)?")
 
 _target = re.compile(r"[\x21-\x7e]+")
 _phrase = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
@@ -181,8 +185,6 @@ class Response(_Message):
 class _LineReader:
     """Bytes that arrive in chunks and are taken line by line."""
 
-    __slots__ = ("_buffer", "_pos", "_scanned")
-
     def __init__(self) -> None:
         self._buffer = bytearray()
         self._pos = 0
@@ -190,14 +192,14 @@ class _LineReader:
         # line searched again for each.
         self._scanned = 0
 
-    def feed(self, data: bytes) -> None:
+    def _add(self, data: bytes) -> None:
         """Add a chunk."""
         del self._buffer[: self._pos]
         self._scanned -= self._pos
         self._pos = 0
         self._buffer += data
 
-    def read_line(self, too_long: type[SecurityError]) -> bytes | None:
+    def _read_line(self, too_long: type[SecurityError]) -> str | None:
         """Take a line, without its end; :obj:`None` if it isn't there yet.
 
         Raises:
@@ -212,49 +214,51 @@ class _LineReader:
             raise too_long(f"expected no more than {MAX_LINE_LENGTH} bytes in a line")
         if end == -1:
             return None
-        line = bytes(self._buffer[self._pos : end])
+        line = self._buffer[self._pos : end].decode("iso-8859-1")
         self._pos = end + 1
         # RFC 9112, section 2.2, allows to accept a lone LF. Not all do, and who doesn't sees other
         # headers.
-        if not line.endswith(b"\r"):
+        if not line.endswith("\r"):
             raise ValueError("line doesn't end with CRLF")
         return line[:-1]
 
-    def read_match(self, pattern: re.Pattern[bytes]) -> re.Match[bytes] | None:
+    def _read_match(self, pattern: re.Pattern[str]) -> re.Match[str] | None:
         """Take lines that match a pattern, ends included, if they are no longer together than one
         may be, and nothing of them was looked at before."""
         if self._scanned > self._pos:
             return None
-        match = pattern.match(self._buffer, self._pos, self._pos + MAX_LINE_LENGTH)
+        text = self._buffer[self._pos : self._pos + MAX_LINE_LENGTH].decode("iso-8859-1")
+        match = pattern.match(text)
         if match is not None:
-            self._pos = self._scanned = match.end()
+            self._pos += match.end()
+            self._scanned = self._pos
         return match
 
-    def read(self, size: int) -> bytes:
+    def _read(self, size: int) -> bytes:
         """Take up to so many bytes."""
         data = bytes(self._buffer[self._pos : self._pos + size])
         self._pos += len(data)
         self._scanned = max(self._scanned, self._pos)
         return data
 
-    def read_all(self) -> bytes:
+    def _read_all(self) -> bytes:
         """Take all that is there."""
         data = bytes(self._buffer[self._pos :])
         self._pos = self._scanned = len(self._buffer)
         return data
 
 
-class _HeadReader:
+class _HeadReader(_LineReader):
     """Reader of start line and headers, which requests and responses have in common."""
 
     _start_line_too_long: type[SecurityError]
     _start_line_name: str
-    _start_line_pattern: re.Pattern[bytes]
+    _start_line_pattern: re.Pattern[str]
     # The same groups, and another for the header lines.
-    _head_pattern: re.Pattern[bytes]
+    _head_pattern: re.Pattern[str]
 
     def __init__(self) -> None:
-        self._lines = _LineReader()
+        super().__init__()
         self._started = False
         self._headers = Headers()
         self._num_headers = 0
@@ -264,11 +268,11 @@ class _HeadReader:
         """Read what there is of the head; tell whether it is complete."""
         if not self._started:
             # Most heads are there at once, short and valid.
-            match = self._lines.read_match(self._head_pattern)
+            match = self._read_match(self._head_pattern)
             if match is not None:
                 self._take_head(match)
                 return True
-            line = self._lines.read_line(self._start_line_too_long)
+            line = self._read_line(self._start_line_too_long)
             if line is None:
                 return False
             self._count(len(line) + 2)
@@ -278,7 +282,7 @@ class _HeadReader:
             self._take_start_line(match)
             self._started = True
         while True:
-            line = self._lines.read_line(HeaderLineTooLong)
+            line = self._read_line(HeaderLineTooLong)
             if line is None:
                 return False
             if not line:
@@ -286,28 +290,22 @@ class _HeadReader:
             self._count(len(line) + 2, 1)
             # RFC 9112, section 5.1: no white space before the colon. Section 5.2: no line folding;
             # the white space at the start of a folded line isn't in a name.
-            name, colon, value = line.partition(b":")
+            name, colon, value = line.partition(":")
             if not colon or _field_name.fullmatch(name) is None:
                 raise ValueError(f"invalid HTTP header line: {show(line)}")
-            value = value.strip(b"\t ")
+            value = value.strip("\t ")
             if _field_value.fullmatch(value) is None:
                 raise ValueError(f"invalid HTTP header value: {show(line)}")
-            self._headers.set_insecure(name.decode(), value.decode("iso-8859-1"))
+            self._headers.set_insecure(name, value)
 
-    def _take_head(self, match: re.Match[bytes]) -> None:
+    def _take_head(self, match: re.Match[str]) -> None:
         """Take a whole head, which is valid."""
         self._started = True
         self._take_start_line(match)
-        lines = match[4].decode("iso-8859-1").split("\r\n")[:-1]
+        headers = _header_line.findall(match[4])
         # The empty line doesn't count.
-        self._count(match.end() - match.start() - 2, len(lines))
-        self._headers.update_insecure(
-            [
-                (name, value.strip("\t "))
-                for line in lines
-                for name, _, value in [line.partition(":")]
-            ]
-        )
+        self._count(match.end() - 2, len(headers))
+        self._headers.update_insecure(headers)
 
     def _count(self, size: int, headers: int = 0) -> None:
         self._num_headers += headers
@@ -318,7 +316,7 @@ class _HeadReader:
         if self._head_size > MAX_HEAD_SIZE:
             raise TooManyHeaders(f"expected no more than {MAX_HEAD_SIZE} bytes of headers")
 
-    def _take_start_line(self, match: re.Match[bytes]) -> None:
+    def _take_start_line(self, match: re.Match[str]) -> None:
         raise NotImplementedError
 
     def _content_length(self) -> int | None:
@@ -338,9 +336,9 @@ class _HeadReader:
         return int(values[0].lstrip("0")[:20] or "0")
 
 
-def show(line: bytes) -> str:
+def show(line: str) -> str:
     """Return a line from a peer for an error message: short, and without control characters."""
-    return repr(line[:100].decode("iso-8859-1"))
+    return repr(line[:100])
 
 
 class RequestReader(_HeadReader):
@@ -368,7 +366,7 @@ class RequestReader(_HeadReader):
             ValueError: It isn't valid, or has a body.
 
         """
-        self._lines.feed(data)
+        self._add(data)
         if not self._read_head():
             return None
         # RFC 6455, section 4.1: the request is a GET request, which has no body. Whatever stood
@@ -377,17 +375,17 @@ class RequestReader(_HeadReader):
             raise ValueError("transfer codings aren't supported")
         if self._content_length():
             raise ValueError("request bodies aren't supported")
-        self.rest = self._lines.read_all()
+        self.rest = self._read_all()
         assert self._parts is not None
         method, path, protocol = self._parts
         return Request(path, self._headers, method, protocol)
 
-    def _take_start_line(self, match: re.Match[bytes]) -> None:
-        protocol = match[3].decode()
+    def _take_start_line(self, match: re.Match[str]) -> None:
+        method, path, protocol = match[1], match[2], match[3]
         # HTTP/1.0 isn't enough for WebSocket, but is for a health check.
         if protocol not in ("HTTP/1.1", "HTTP/1.0"):
             raise InvalidProtocol(protocol)
-        self._parts = match[1].decode(), match[2].decode(), protocol
+        self._parts = method, path, protocol
 
 
 class ResponseReader(_HeadReader):
@@ -432,7 +430,7 @@ class ResponseReader(_HeadReader):
             ValueError: It isn't valid.
 
         """
-        self._lines.feed(data)
+        self._add(data)
         while not self._head_read:
             if not self._read_head():
                 return None
@@ -446,7 +444,7 @@ class ResponseReader(_HeadReader):
             self._begin_body()
         if self._body is not None and not self._read_body(self._body):
             return None
-        self.rest = self._lines.read_all()
+        self.rest = self._read_all()
         return self._build()
 
     def feed_eof(self) -> Response:
@@ -468,15 +466,15 @@ class ResponseReader(_HeadReader):
         body = b"" if self._body is None else self._body.take()
         return Response(self._status_code, self._reason_phrase, self._headers, body)
 
-    def _take_start_line(self, match: re.Match[bytes]) -> None:
+    def _take_start_line(self, match: re.Match[str]) -> None:
         self._status_code = int(match[2])
         # Servers and proxies that know HTTP/1.0 only can't upgrade, but can refuse or tunnel.
-        supported = (b"HTTP/1.1",) if self._status_code == 101 else (b"HTTP/1.1", b"HTTP/1.0")
+        supported = ("HTTP/1.1",) if self._status_code == 101 else ("HTTP/1.1", "HTTP/1.0")
         if match[1] not in supported:
             # Only the line, of what may be a whole head.
-            line = match[0].partition(b"\r\n")[0]
+            line = match[0].partition("\r\n")[0]
             raise ValueError(f"unsupported HTTP version: {show(line)}")
-        self._reason_phrase = (match[3] or b"").decode("iso-8859-1")
+        self._reason_phrase = match[3] or ""
 
     def _begin_body(self) -> None:
         """Find out how the body ends (RFC 9112, section 6.3)."""
@@ -506,9 +504,9 @@ class ResponseReader(_HeadReader):
 
     def _read_data(self, body: PieceBuffer) -> None:
         if self._missing is None:
-            data = self._lines.read_all()
+            data = self._read_all()
         else:
-            data = self._lines.read(self._missing)
+            data = self._read(self._missing)
             self._missing -= len(data)
         if body.size + len(data) > MAX_BODY_SIZE:
             raise SecurityError(f"expected no more than {MAX_BODY_SIZE} bytes of body")
@@ -522,13 +520,13 @@ class ResponseReader(_HeadReader):
             if self._missing:
                 return False
             if not self._chunk_ended:
-                end = self._lines.read_line(HeaderLineTooLong)
+                end = self._read_line(HeaderLineTooLong)
                 if end is None:
                     return False
                 if end:
                     raise ValueError("invalid chunk: longer than its size")
                 self._chunk_ended = True
-            line = self._lines.read_line(HeaderLineTooLong)
+            line = self._read_line(HeaderLineTooLong)
             if line is None:
                 return False
             match = _chunk_line.fullmatch(line)
@@ -539,7 +537,7 @@ class ResponseReader(_HeadReader):
             self._last_chunk = self._missing == 0
         while True:
             # Trailers. They count as headers do, and are dropped.
-            line = self._lines.read_line(HeaderLineTooLong)
+            line = self._read_line(HeaderLineTooLong)
             if line is None:
                 return False
             if not line:
