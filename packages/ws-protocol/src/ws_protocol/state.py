@@ -35,9 +35,6 @@ class Transition(enum.Enum):
     FAILED = "connection failed"
     EOF_RECEIVED = "end of stream received"
 
-    # There is one of each. What enumerations have is a function in Python, of the name.
-    __hash__ = object.__hash__
-
 
 TRANSITIONS: dict[tuple[State, Transition], State] = {
     (State.CONNECTING, Transition.OPENED): State.OPEN,
