@@ -377,7 +377,7 @@ class Server:
         """Forget a connection, whose task ended, or was cancelled before it began."""
         del self._tasks[connection]
         self._admission.leave(connection)
-        if not connection.session.lost and hasattr(connection, "transport"):
+        if hasattr(connection, "transport"):
             connection.transport.abort()
         if connection.protocol.handshake_exc is not None:
             forget_tracebacks(connection.protocol.handshake_exc)
