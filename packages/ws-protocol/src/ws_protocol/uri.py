@@ -84,7 +84,7 @@ def parse_uri(uri: str) -> WebSocketURI:
     return WebSocketURI(*_parse_uri(uri))
 
 
-# Clients connect to the same URI again and again. Like urlsplit(), which remembers more of them.
+# Clients connect to the same URI again and again. urlsplit() remembers as many.
 @functools.lru_cache
 def _parse_uri(uri: str) -> tuple[bool, str, int, str, str, str | None, str | None]:
     parsed = split_url(uri)
