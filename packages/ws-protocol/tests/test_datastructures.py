@@ -314,6 +314,13 @@ def test_set_insecure_adds_a_value_without_checks(headers):
     assert list(headers.raw_items())[-1] == ("SERVER", "\u2603")
 
 
+def test_update_insecure_adds_values_without_checks(headers):
+    headers.update_insecure([("SERVER", "\u2603"), ("X Y", "eggs"), ("X y", "ham")])
+    assert headers.get_all("Server") == ["spam", "\u2603"]
+    assert headers.get_all("x y") == ["eggs", "ham"]
+    assert list(headers.raw_items())[-2:] == [("X Y", "eggs"), ("X y", "ham")]
+
+
 @pytest.mark.slow
 @settings(deadline=None)
 @given(

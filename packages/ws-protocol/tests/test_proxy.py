@@ -187,6 +187,22 @@ def test_there_is_no_proxy_without_a_configuration(environment, uri):
     assert get_proxy(parse_uri(uri)) is None
 
 
+def test_variables_may_be_in_a_mapping_of_another_kind(environment, monkeypatch):
+    monkeypatch.setattr("os.environ", {"https_proxy": "http://proxy:8080"})
+    assert get_proxy(parse_uri("wss://example.com/")) == "http://proxy:8080"
+    monkeypatch.setattr("os.environ", {})
+    assert get_proxy(parse_uri("wss://example.com/")) is None
+
+
+def test_variables_may_change_at_any_time(environment, monkeypatch):
+    environment()
+    assert get_proxy(parse_uri("wss://example.com/")) is None
+    environment(HTTPS_Proxy="http://proxy:8080")
+    assert get_proxy(parse_uri("wss://example.com/")) == "http://proxy:8080"
+    monkeypatch.delenv("HTTPS_Proxy")
+    assert get_proxy(parse_uri("wss://example.com/")) is None
+
+
 def test_empty_variables_mean_no_proxy(environment):
     environment(wss_proxy="", socks_proxy="", https_proxy="")
     assert get_proxy(parse_uri("wss://example.com/")) is None

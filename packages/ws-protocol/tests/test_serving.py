@@ -22,6 +22,7 @@ from ws_protocol.serving import (
     answer_request,
     await_hooks,
     log_handler_failure,
+    log_info,
     log_opening,
     run_hooks,
 )
@@ -244,6 +245,26 @@ def test_connection_that_is_open_is_logged(connection, logged):
     run_hooks(answer_request(connection, is_serving=lambda: True), contextlib.nullcontext())
     assert log_opening(connection) is True
     assert logged() == [("INFO", "connection open")]
+
+
+def test_records_tell_where_they_come_from(connection, caplog):
+    caplog.set_level(logging.INFO, "websockets.server")
+    log_info(connection, "%s and %s", "spam", "eggs")
+    [record] = caplog.records
+    assert record.message == "spam and eggs"
+    assert record.funcName == "test_records_tell_where_they_come_from"
+    assert record.websocket is connection
+
+
+def test_nothing_is_made_for_records_that_are_not_logged(caplog):
+    class Connection(BaseConnection):
+        @property
+        def logger(self):
+            raise AssertionError("nobody wants it")
+
+    caplog.set_level(logging.WARNING, "websockets.server")
+    log_info(Connection(Session(ServerProtocol())), "spam")
+    assert caplog.records == []
 
 
 def test_connection_that_was_refused_is_logged(connection, logged):

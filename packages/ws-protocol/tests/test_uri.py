@@ -103,6 +103,12 @@ def test_uri_is_parsed(uri, parsed):
     assert parse_uri(uri) == parsed
 
 
+def test_uri_that_is_parsed_again_is_another_object():
+    parsed = parse_uri("ws://localhost/")
+    parsed.host = "example.com"
+    assert parse_uri("ws://localhost/").host == "localhost"
+
+
 @pytest.mark.parametrize(
     "uri, text",
     [

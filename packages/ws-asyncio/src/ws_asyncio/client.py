@@ -159,6 +159,7 @@ class connect:
     """
 
     connection: ClientConnection
+    logger: LoggerLike
 
     def __init__(
         self,
@@ -195,7 +196,8 @@ class connect:
         self.process_exception = process_exception
         self.open_timeout = open_timeout
         self.reconnect_delays = reconnect_delays
-        self.logger: LoggerLike = logger or logging.getLogger("websockets.client")
+        # The factory must not refer to what refers to it.
+        logger = self.logger = logger or logging.getLogger("websockets.client")
 
         def factory(ws_uri: WebSocketURI) -> ClientConnection:
             protocol = ClientProtocol(

@@ -31,6 +31,7 @@ from ws_protocol.serving import (
     answer_request,
     await_hooks,
     log_handler_failure,
+    log_info,
     log_opening,
 )
 from ws_protocol.tracebacks import forget_tracebacks
@@ -368,7 +369,7 @@ class Server:
 
         """
         refused = verdict is Verdict.REFUSE
-        task = self.get_loop().create_task(self._run_connection(connection, refused, tls_started))
+        task = connection.loop.create_task(self._run_connection(connection, refused, tls_started))
         self._tasks[connection] = task
         task.add_done_callback(functools.partial(self._end_connection, connection))
 
@@ -378,7 +379,8 @@ class Server:
         self._admission.leave(connection)
         if hasattr(connection, "transport"):
             connection.transport.abort()
-        forget_tracebacks(connection.protocol.handshake_exc)
+        if connection.protocol.handshake_exc is not None:
+            forget_tracebacks(connection.protocol.handshake_exc)
         if not task.cancelled():
             # SystemExit, say, which asyncio raises at once, and would report when the task is gone.
             task.exception()
@@ -393,7 +395,7 @@ class Server:
         except Exception:
             connection.logger.error("opening handshake failed", exc_info=True)
         finally:
-            if hasattr(connection, "transport"):
+            if not connection.session.lost and hasattr(connection, "transport"):
                 connection.transport.abort()
                 await connection.wait_closed()
 
@@ -401,23 +403,23 @@ class Server:
         self, connection: ServerConnection, refused: bool, tls_started: Awaitable[None] | None
     ) -> bool:
         """Open a connection; tell whether it is open."""
-        logger = connection.logger
         try:
             async with asyncio.timeout(self._open_timeout):
                 if tls_started is not None:
                     try:
                         await tls_started
                     except OSError as exc:
-                        logger.info("TLS handshake failed: %s", str(exc) or type(exc).__name__)
+                        reason = str(exc) or type(exc).__name__
+                        log_info(connection, "TLS handshake failed: %s", reason)
                         return False
                 if refused:
                     connection._refuse(busy_response)
                 else:
-                    if self._closing.is_set() and connection.request is None:
+                    if self._closed is not None and connection.request is None:
                         connection._refuse(ServerProtocol.reject_closing)
                     await self._handshake(connection)
         except TimeoutError:
-            logger.info("opening handshake timed out")
+            log_info(connection, "opening handshake timed out")
             return False
         if log_opening(connection):
             self._admission.open(connection)
@@ -432,10 +434,11 @@ class Server:
         except Exception as exc:
             if log_handler_failure(connection, exc):
                 await connection.close(CloseCode.INTERNAL_ERROR)
+            else:
+                await connection.wait_closed()
         else:
             await connection.close()
-        await connection.wait_closed()
-        connection.logger.info("connection closed")
+        log_info(connection, "connection closed")
 
 
 def serve(
@@ -578,7 +581,7 @@ def serve(
             subprotocols=subprotocols,
             select_subprotocol=selector,
             max_size=max_size,
-            logger=logger,
+            logger=server.logger,
         )
         connection = create_connection(
             protocol,

@@ -17,7 +17,7 @@ from .exceptions import (
     SecurityError,
 )
 from .extensions.base import ClientExtensionFactory, Extension
-from .handshake import check_response, generate_key
+from .handshake import UPGRADE, check_response, generate_key
 from .headers import (
     build_authorization_basic,
     build_extension,
@@ -104,10 +104,9 @@ class ClientProtocol(Protocol):
             headers["Authorization"] = build_authorization_basic(*self.uri.user_info)
         if self.origin is not None:
             headers["Origin"] = self.origin
-        headers["Upgrade"] = "websocket"
-        headers["Connection"] = "Upgrade"
-        headers["Sec-WebSocket-Key"] = self.key
-        headers["Sec-WebSocket-Version"] = "13"
+        headers.update_insecure(
+            [*UPGRADE, ("Sec-WebSocket-Key", self.key), ("Sec-WebSocket-Version", "13")]
+        )
         if self.available_extensions:
             headers["Sec-WebSocket-Extensions"] = build_extension(
                 [

@@ -74,13 +74,14 @@ class Headers(MutableMapping[str, str]):
     __slots__ = ("_dict", "_list")
 
     def __init__(self, *args: HeadersLike, **kwargs: str) -> None:
-        self._dict: dict[str, list[str]] = {}
+        self._dict: dict[str, tuple[str, ...]] = {}
         self._list: list[tuple[str, str]] = []
         if args or kwargs:
             self.update(*args, **kwargs)
 
     def __str__(self) -> str:
-        return "".join(f"{key}: {value}\r\n" for key, value in self._list) + "\r\n"
+        # Not a generator expression, which is a function that is called once more for each.
+        return "".join([f"{key}: {value}\r\n" for key, value in self._list]) + "\r\n"
 
     def __repr__(self) -> str:
         return f"{self.__class__.__name__}({self._list!r})"
@@ -88,7 +89,7 @@ class Headers(MutableMapping[str, str]):
     def copy(self) -> Headers:
         """Return a copy."""
         copy = self.__class__()
-        copy._dict = {key: values.copy() for key, values in self._dict.items()}
+        copy._dict = self._dict.copy()
         copy._list = self._list.copy()
         return copy
 
@@ -128,21 +129,35 @@ class Headers(MutableMapping[str, str]):
             # Not the value itself: it may be a token that was read from a file with its line break.
             pos = next(pos for pos, char in enumerate(value) if _valid_value(char) is None)
             raise InvalidHeaderValue(key, f"unexpected character {value[pos]!r} at {pos}")
-        self.set_insecure(key, value)
+        self.update_insecure([(key, value)])
 
     def set_insecure(self, key: str, value: str) -> None:
         """Add a value that is known to be valid, without looking at it.
 
         Never call it with what came from elsewhere: a line break in a value injects headers.
         """
-        known = _KNOWN.get(key)
-        key, lowered = (key, key.lower()) if known is None else known
-        values = self._dict.get(lowered)
-        if values is None:
-            self._dict[lowered] = [value]
-        else:
-            values.append(value)
-        self._list.append((key, value))
+        self.update_insecure([(key, value)])
+
+    def update_insecure(self, items: Iterable[tuple[str, str]]) -> None:
+        """Add headers that are known to be valid, as :meth:`set_insecure` does for one.
+
+        Args:
+            items: Names and values.
+
+        """
+        values_of = self._dict
+        for item in items:
+            key, value = item
+            known = _KNOWN.get(key)
+            if known is None:
+                lowered = key.lower()
+            else:
+                item, lowered = (known[0], value), known[1]
+            if lowered in values_of:
+                values_of[lowered] += (value,)
+            else:
+                values_of[lowered] = (value,)
+            self._list.append(item)
 
     def __delitem__(self, key: str) -> None:
         lowered = key.lower()
@@ -179,7 +194,7 @@ class Headers(MutableMapping[str, str]):
             key: Name of the header.
 
         """
-        return self._dict.get(key.lower(), []).copy()
+        return [*self._dict.get(key.lower(), ())]
 
     def raw_items(self) -> Iterator[tuple[str, str]]:
         """Return an iterator over names and values, as they were set, in order."""

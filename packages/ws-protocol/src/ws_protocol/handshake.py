@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import base64
 import binascii
 import hashlib
-import secrets
+import os
 
 from .datastructures import Headers, MultipleValuesError
 from .exceptions import InvalidHeader, InvalidHeaderValue, InvalidUpgrade
 from .headers import parse_connection, parse_upgrade
 
 __all__ = [
+    "UPGRADE",
     "accept_key",
     "check_request",
     "check_response",
@@ -20,13 +20,17 @@ __all__ = [
     "get_single",
 ]
 
+UPGRADE = (("Upgrade", "websocket"), ("Connection", "Upgrade"))
+"""The headers of requests and responses that say what the opening handshake is for (RFC 6455,
+sections 4.1 and 4.2.2)."""
+
 # RFC 6455, section 1.3.
 GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
 def generate_key() -> str:
     """Return a new value for a ``Sec-WebSocket-Key`` header (RFC 6455, section 4.1)."""
-    return base64.b64encode(secrets.token_bytes(16)).decode()
+    return binascii.b2a_base64(os.urandom(16), newline=False).decode()
 
 
 def accept_key(key: str) -> str:
@@ -38,7 +42,7 @@ def accept_key(key: str) -> str:
     """
     # RFC 6455 chose SHA-1, and nothing depends on its strength.
     digest = hashlib.sha1((key + GUID).encode(), usedforsecurity=False).digest()
-    return base64.b64encode(digest).decode()
+    return binascii.b2a_base64(digest, newline=False).decode()
 
 
 def get_single(headers: Headers, name: str) -> str:
@@ -98,8 +102,8 @@ def check_request(headers: Headers) -> str:
     check_upgrade(headers)
     key = get_single(headers, "Sec-WebSocket-Key")
     try:
-        valid = len(base64.b64decode(key, validate=True)) == 16
-    except (binascii.Error, ValueError):
+        valid = len(binascii.a2b_base64(key, strict_mode=True)) == 16
+    except ValueError:
         valid = False
     if not valid:
         raise InvalidHeaderValue("Sec-WebSocket-Key", key)

@@ -46,24 +46,29 @@ SERVER = os.environ.get("WEBSOCKETS_SERVER", _PRODUCT)
 """``Server`` header of servers, unless they are told another."""
 
 # RFC 9112, sections 3 and 4. Targets have visible characters only: anything else would have to be
-# percent-encoded (RFC 3986). HTTP-version is upper case, and has one digit on each side.
-_request_line = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([\x21-\x7e]+) (HTTP/[0-9]\.[0-9])")
-_status_line = re.compile(rb"(HTTP/[0-9]\.[0-9]) ([1-9][0-9][0-9])(?: ([\t\x20-\x7e\x80-\xff]*))?")
+# percent-encoded (RFC 3986). HTTP-version is upper case, and has one digit on each side. Bytes are
+# decoded from ISO-8859-1, where each is a character.
+_request_line = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([\x21-\x7e]+) (HTTP/[0-9]\.[0-9])")
+_status_line = re.compile(r"(HTTP/[0-9]\.[0-9]) ([1-9][0-9][0-9])(?: ([\t\x20-\x7e\x80-\xff]*))?")
 
 # RFC 9110, sections 5.1 and 5.5.
-_field_name = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_field_value = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
+_field_name = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_field_value = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
-# Header lines that are valid, up to the empty line. One call for all of them is several times as
-# fast as one for each. The quantifiers are possessive: nothing is looked at twice.
-_header_lines = re.compile(
-    rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]++:[\t\x20-\x7e\x80-\xff]*+\r\n)++(?=\r\n)"
-)
+# A whole head that is valid, and has no white space at the ends of lines: start line, header lines,
+# and the empty line. One call for all of it is several times as fast as one for each line. The
+# quantifiers of header lines are possessive: nothing is looked at twice.
+_header_lines = r"((?:[!#$%&'*+.^_`|~0-9A-Za-z-]++:[\t\x20-\x7e\x80-\xff]*+(?<![\t ])\r\n)*+)"
+_request_head = re.compile(_request_line.pattern + r"\r\n" + _header_lines + r"\r\n")
+_response_head = re.compile(_status_line.pattern + r"\r\n" + _header_lines + r"\r\n")
+
+# Name and value, in header lines of which that is known.
+_header_line = re.compile(r"([^:]++):[\t ]*+([^\r]*+)\r\n")
 
 # RFC 9110, section 8.6; RFC 9112, section 7.1. int() would let more pass: signs, underscores,
 # digits of other scripts.
 _decimal = re.compile(r"[0-9]+")
-_chunk_line = re.compile(rb"([0-9A-Fa-f]{1,16})[\t ]*(?:;[\t\x20-\x7e\x80-\xff]*)?")
+_chunk_line = re.compile(r"([0-9A-Fa-f]{1,16})[\t ]*(?:;[\t\x20-\x7e\x80-\xff]*)?")
 
 _target = re.compile(r"[\x21-\x7e]+")
 _phrase = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
@@ -180,8 +185,6 @@ class Response(_Message):
 class _LineReader:
     """Bytes that arrive in chunks and are taken line by line."""
 
-    __slots__ = ("_buffer", "_pos", "_scanned")
-
     def __init__(self) -> None:
         self._buffer = bytearray()
         self._pos = 0
@@ -189,14 +192,14 @@ class _LineReader:
         # line searched again for each.
         self._scanned = 0
 
-    def feed(self, data: bytes) -> None:
+    def _add(self, data: bytes) -> None:
         """Add a chunk."""
         del self._buffer[: self._pos]
         self._scanned -= self._pos
         self._pos = 0
         self._buffer += data
 
-    def read_line(self, too_long: type[SecurityError]) -> bytes | None:
+    def _read_line(self, too_long: type[SecurityError]) -> str | None:
         """Take a line, without its end; :obj:`None` if it isn't there yet.
 
         Raises:
@@ -211,100 +214,109 @@ class _LineReader:
             raise too_long(f"expected no more than {MAX_LINE_LENGTH} bytes in a line")
         if end == -1:
             return None
-        line = bytes(self._buffer[self._pos : end])
+        line = self._buffer[self._pos : end].decode("iso-8859-1")
         self._pos = end + 1
         # RFC 9112, section 2.2, allows to accept a lone LF. Not all do, and who doesn't sees other
         # headers.
-        if not line.endswith(b"\r"):
+        if not line.endswith("\r"):
             raise ValueError("line doesn't end with CRLF")
         return line[:-1]
 
-    def read_match(self, pattern: re.Pattern[bytes]) -> bytes:
-        """Take lines that match a pattern, ends included, if they aren't longer together than one
-        may be; nothing otherwise."""
-        match = pattern.match(self._buffer, self._pos, self._pos + MAX_LINE_LENGTH)
-        if match is None:
-            return b""
-        self._pos = self._scanned = match.end()
-        return bytes(match.group())
+    def _read_match(self, pattern: re.Pattern[str]) -> re.Match[str] | None:
+        """Take lines that match a pattern, ends included, if they are no longer together than one
+        may be, and nothing of them was looked at before."""
+        if self._scanned > self._pos:
+            return None
+        text = self._buffer[self._pos : self._pos + MAX_LINE_LENGTH].decode("iso-8859-1")
+        match = pattern.match(text)
+        if match is not None:
+            self._pos += match.end()
+            self._scanned = self._pos
+        return match
 
-    def read(self, size: int) -> bytes:
+    def _read(self, size: int) -> bytes:
         """Take up to so many bytes."""
         data = bytes(self._buffer[self._pos : self._pos + size])
         self._pos += len(data)
         self._scanned = max(self._scanned, self._pos)
         return data
 
-    def read_all(self) -> bytes:
+    def _read_all(self) -> bytes:
         """Take all that is there."""
-        return self.read(len(self._buffer) - self._pos)
+        data = bytes(self._buffer[self._pos :])
+        self._pos = self._scanned = len(self._buffer)
+        return data
 
 
-class _HeadReader:
+class _HeadReader(_LineReader):
     """Reader of start line and headers, which requests and responses have in common."""
 
     _start_line_too_long: type[SecurityError]
+    _start_line_name: str
+    _start_line_pattern: re.Pattern[str]
+    # The same groups, and another for the header lines.
+    _head_pattern: re.Pattern[str]
 
     def __init__(self) -> None:
-        self._lines = _LineReader()
-        self._start_line: bytes | None = None
+        super().__init__()
+        self._started = False
         self._headers = Headers()
         self._num_headers = 0
         self._head_size = 0
 
     def _read_head(self) -> bool:
         """Read what there is of the head; tell whether it is complete."""
-        if self._start_line is None:
-            self._start_line = self._lines.read_line(self._start_line_too_long)
-            if self._start_line is None:
-                return False
-            self._count(self._start_line)
-            self._check_start_line()
+        if not self._started:
             # Most heads are there at once, short and valid.
-            self._read_valid_headers()
+            match = self._read_match(self._head_pattern)
+            if match is not None:
+                self._take_head(match)
+                return True
+            line = self._read_line(self._start_line_too_long)
+            if line is None:
+                return False
+            self._count(len(line) + 2)
+            match = self._start_line_pattern.fullmatch(line)
+            if match is None:
+                raise ValueError(f"invalid HTTP {self._start_line_name}: {show(line)}")
+            self._take_start_line(match)
+            self._started = True
         while True:
-            line = self._lines.read_line(HeaderLineTooLong)
+            line = self._read_line(HeaderLineTooLong)
             if line is None:
                 return False
             if not line:
                 return True
-            self._count_headers(1)
-            self._count(line)
+            self._count(len(line) + 2, 1)
             # RFC 9112, section 5.1: no white space before the colon. Section 5.2: no line folding;
             # the white space at the start of a folded line isn't in a name.
-            name, colon, value = line.partition(b":")
+            name, colon, value = line.partition(":")
             if not colon or _field_name.fullmatch(name) is None:
                 raise ValueError(f"invalid HTTP header line: {show(line)}")
-            value = value.strip(b"\t ")
+            value = value.strip("\t ")
             if _field_value.fullmatch(value) is None:
                 raise ValueError(f"invalid HTTP header value: {show(line)}")
-            self._headers.set_insecure(name.decode(), value.decode("iso-8859-1"))
+            self._headers.set_insecure(name, value)
 
-    def _read_valid_headers(self) -> None:
-        """Read all headers, if they are there, short and valid. If not, that is left to who reads
-        them one by one."""
-        block = self._lines.read_match(_header_lines)
-        if not block:
-            return
-        lines = block.decode("iso-8859-1").split("\r\n")[:-1]
-        self._count_headers(len(lines))
-        self._count(block[:-2])
-        for line in lines:
-            name, _, value = line.partition(":")
-            self._headers.set_insecure(name, value.strip("\t "))
+    def _take_head(self, match: re.Match[str]) -> None:
+        """Take a whole head, which is valid."""
+        self._started = True
+        self._take_start_line(match)
+        headers = _header_line.findall(match[4])
+        # The empty line doesn't count.
+        self._count(match.end() - 2, len(headers))
+        self._headers.update_insecure(headers)
 
-    def _count_headers(self, number: int) -> None:
-        self._num_headers += number
+    def _count(self, size: int, headers: int = 0) -> None:
+        self._num_headers += headers
         if self._num_headers > MAX_NUM_HEADERS:
             raise TooManyHeaders(f"expected no more than {MAX_NUM_HEADERS} headers")
-
-    def _count(self, line: bytes) -> None:
         # Start lines count, too: else interim responses without headers could go on forever.
-        self._head_size += len(line) + 2
+        self._head_size += size
         if self._head_size > MAX_HEAD_SIZE:
             raise TooManyHeaders(f"expected no more than {MAX_HEAD_SIZE} bytes of headers")
 
-    def _check_start_line(self) -> None:
+    def _take_start_line(self, match: re.Match[str]) -> None:
         raise NotImplementedError
 
     def _content_length(self) -> int | None:
@@ -324,9 +336,9 @@ class _HeadReader:
         return int(values[0].lstrip("0")[:20] or "0")
 
 
-def show(line: bytes) -> str:
+def show(line: str) -> str:
     """Return a line from a peer for an error message: short, and without control characters."""
-    return repr(line[:100].decode("iso-8859-1"))
+    return repr(line[:100])
 
 
 class RequestReader(_HeadReader):
@@ -338,11 +350,12 @@ class RequestReader(_HeadReader):
     """
 
     _start_line_too_long = RequestLineTooLong
+    _start_line_name = "request line"
+    _start_line_pattern = _request_line
+    _head_pattern = _request_head
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._parts: tuple[str, str, str] | None = None
-        self.rest: bytes = b""
+    _parts: tuple[str, str, str] | None = None
+    rest: bytes = b""
 
     def feed(self, data: bytes) -> Request | None:
         """Read a chunk; return the request when it is complete.
@@ -353,7 +366,7 @@ class RequestReader(_HeadReader):
             ValueError: It isn't valid, or has a body.
 
         """
-        self._lines.feed(data)
+        self._add(data)
         if not self._read_head():
             return None
         # RFC 6455, section 4.1: the request is a GET request, which has no body. Whatever stood
@@ -362,21 +375,17 @@ class RequestReader(_HeadReader):
             raise ValueError("transfer codings aren't supported")
         if self._content_length():
             raise ValueError("request bodies aren't supported")
-        self.rest = self._lines.read_all()
+        self.rest = self._read_all()
         assert self._parts is not None
         method, path, protocol = self._parts
         return Request(path, self._headers, method, protocol)
 
-    def _check_start_line(self) -> None:
-        assert self._start_line is not None
-        match = _request_line.fullmatch(self._start_line)
-        if match is None:
-            raise ValueError(f"invalid HTTP request line: {show(self._start_line)}")
-        method, path, protocol = (group.decode() for group in match.groups())
+    def _take_start_line(self, match: re.Match[str]) -> None:
+        method, path, protocol = match[1], match[2], match[3]
         # HTTP/1.0 isn't enough for WebSocket, but is for a health check.
         if protocol not in ("HTTP/1.1", "HTTP/1.0"):
             raise InvalidProtocol(protocol)
-        self._parts = (method, path, protocol)
+        self._parts = method, path, protocol
 
 
 class ResponseReader(_HeadReader):
@@ -392,6 +401,9 @@ class ResponseReader(_HeadReader):
     """
 
     _start_line_too_long = StatusLineTooLong
+    _start_line_name = "status line"
+    _start_line_pattern = _status_line
+    _head_pattern = _response_head
 
     def __init__(self, proxy: bool = False, body: bool = True) -> None:
         super().__init__()
@@ -399,6 +411,8 @@ class ResponseReader(_HeadReader):
         self._has_body = body
         self._status_code = 0
         self._reason_phrase = ""
+        self._head_read = False
+        # None when there is none.
         self._body: PieceBuffer | None = None
         self._chunked = False
         # Bytes missing in the body or in the chunk; None when it ends with the connection.
@@ -416,20 +430,21 @@ class ResponseReader(_HeadReader):
             ValueError: It isn't valid.
 
         """
-        self._lines.feed(data)
-        while self._body is None:
+        self._add(data)
+        while not self._head_read:
             if not self._read_head():
                 return None
             # RFC 9110, section 15.2: clients skip interim responses, even those they don't expect.
             # 101 isn't interim here: it is what is waited for.
             if 100 <= self._status_code < 200 and self._status_code != 101:
-                self._start_line = None
+                self._started = False
                 self._headers = Headers()
                 continue
+            self._head_read = True
             self._begin_body()
-        if not self._read_body():
+        if self._body is not None and not self._read_body(self._body):
             return None
-        self.rest = self._lines.read_all()
+        self.rest = self._read_all()
         return self._build()
 
     def feed_eof(self) -> Response:
@@ -439,38 +454,35 @@ class ResponseReader(_HeadReader):
             EOFError: It isn't complete.
 
         """
-        if self._body is not None and self._missing is None:
+        if self._missing is None:
             return self._build()
-        if self._body is not None:
+        if self._head_read:
             raise EOFError("connection closed while reading HTTP body")
-        if self._start_line is not None:
+        if self._started:
             raise EOFError("connection closed while reading HTTP headers")
         raise EOFError("connection closed while reading HTTP status line")
 
     def _build(self) -> Response:
-        assert self._body is not None
-        return Response(self._status_code, self._reason_phrase, self._headers, self._body.take())
+        body = b"" if self._body is None else self._body.take()
+        return Response(self._status_code, self._reason_phrase, self._headers, body)
 
-    def _check_start_line(self) -> None:
-        assert self._start_line is not None
-        match = _status_line.fullmatch(self._start_line)
-        if match is None:
-            raise ValueError(f"invalid HTTP status line: {show(self._start_line)}")
-        protocol, status_code, reason_phrase = match.groups()
-        self._status_code = int(status_code)
+    def _take_start_line(self, match: re.Match[str]) -> None:
+        self._status_code = int(match[2])
         # Servers and proxies that know HTTP/1.0 only can't upgrade, but can refuse or tunnel.
-        supported = (b"HTTP/1.1",) if self._status_code == 101 else (b"HTTP/1.1", b"HTTP/1.0")
-        if protocol not in supported:
-            raise ValueError(f"unsupported HTTP version: {show(self._start_line)}")
-        self._reason_phrase = (reason_phrase or b"").decode("iso-8859-1")
+        supported = ("HTTP/1.1",) if self._status_code == 101 else ("HTTP/1.1", "HTTP/1.0")
+        if match[1] not in supported:
+            # Only the line, of what may be a whole head.
+            line = match[0].partition("\r\n")[0]
+            raise ValueError(f"unsupported HTTP version: {show(line)}")
+        self._reason_phrase = match[3] or ""
 
     def _begin_body(self) -> None:
         """Find out how the body ends (RFC 9112, section 6.3)."""
-        self._body = PieceBuffer()
         if self._status_code in (101, 204, 304) or (self._proxy and 200 <= self._status_code < 300):
             return
         if not self._has_body:
             return
+        self._body = PieceBuffer()
         codings = self._headers.get_all("Transfer-Encoding")
         if codings:
             if [coding.lower() for coding in codings] != ["chunked"]:
@@ -483,39 +495,38 @@ class ResponseReader(_HeadReader):
             if self._missing is not None and self._missing > MAX_BODY_SIZE:
                 raise SecurityError(f"expected no more than {MAX_BODY_SIZE} bytes of body")
 
-    def _read_body(self) -> bool:
+    def _read_body(self, body: PieceBuffer) -> bool:
         """Read what there is of the body; tell whether it is complete."""
         if self._chunked:
-            return self._read_chunks()
-        self._read_data()
+            return self._read_chunks(body)
+        self._read_data(body)
         return self._missing == 0
 
-    def _read_data(self) -> None:
-        assert self._body is not None
+    def _read_data(self, body: PieceBuffer) -> None:
         if self._missing is None:
-            data = self._lines.read_all()
+            data = self._read_all()
         else:
-            data = self._lines.read(self._missing)
+            data = self._read(self._missing)
             self._missing -= len(data)
-        if self._body.size + len(data) > MAX_BODY_SIZE:
+        if body.size + len(data) > MAX_BODY_SIZE:
             raise SecurityError(f"expected no more than {MAX_BODY_SIZE} bytes of body")
         if data:
-            self._body.append(data)
+            body.append(data)
 
-    def _read_chunks(self) -> bool:
+    def _read_chunks(self, body: PieceBuffer) -> bool:
         """Read what there is of a chunked body (RFC 9112, section 7.1)."""
         while not self._last_chunk:
-            self._read_data()
+            self._read_data(body)
             if self._missing:
                 return False
             if not self._chunk_ended:
-                end = self._lines.read_line(HeaderLineTooLong)
+                end = self._read_line(HeaderLineTooLong)
                 if end is None:
                     return False
                 if end:
                     raise ValueError("invalid chunk: longer than its size")
                 self._chunk_ended = True
-            line = self._lines.read_line(HeaderLineTooLong)
+            line = self._read_line(HeaderLineTooLong)
             if line is None:
                 return False
             match = _chunk_line.fullmatch(line)
@@ -526,9 +537,9 @@ class ResponseReader(_HeadReader):
             self._last_chunk = self._missing == 0
         while True:
             # Trailers. They count as headers do, and are dropped.
-            line = self._lines.read_line(HeaderLineTooLong)
+            line = self._read_line(HeaderLineTooLong)
             if line is None:
                 return False
             if not line:
                 return True
-            self._count_headers(1)
+            self._count(0, 1)

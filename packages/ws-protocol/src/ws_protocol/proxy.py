@@ -6,6 +6,7 @@ RFC 6455, section 4.1; RFC 9110, section 9.3.6.
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -124,8 +125,10 @@ def get_proxy(uri: WebSocketURI) -> str | None:
 
     """
     # Imported here because it imports sockets, TLS and much else.
-    from urllib.request import getproxies, proxy_bypass
+    from urllib.request import getproxies, getproxies_environment, proxy_bypass
 
+    if getproxies is getproxies_environment and not _has_proxy_variables():
+        return None
     proxies = getproxies()
     # RFC 6455, section 4.1, has the order: SOCKS, then HTTPS, then, without TLS, HTTP. A proxy for
     # WebSocket comes first, as one is configured on purpose.
@@ -144,6 +147,16 @@ def get_proxy(uri: WebSocketURI) -> str | None:
             proxy = "socks5h://" + proxy.removeprefix("http://")
         return proxy
     return None
+
+
+def _has_proxy_variables() -> bool:
+    """Tell whether there may be environment variables that configure a proxy.
+
+    :data:`os.environ` decodes the names of all variables for whoever looks for some of them, which
+    took more function calls than the rest of what a client does to connect.
+    """
+    names = getattr(os.environ, "_data", None) if os.supports_bytes_environ else None
+    return names is None or b"_proxy" in b" ".join(names).lower()
 
 
 def choose_proxy(

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import http
 import re
+import time
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Literal, cast
 
-from .datastructures import Headers, MultipleValuesError
+from .datastructures import Headers
 from .exceptions import (
     HeaderLineTooLong,
     InvalidHandshake,
@@ -28,7 +30,7 @@ from .exceptions import (
 )
 from .extensions.base import Extension, ServerExtensionFactory
 from .frames import CloseCode
-from .handshake import accept_key, check_request, get_single
+from .handshake import UPGRADE, accept_key, check_request, get_single
 from .headers import (
     build_extension,
     is_valid_host,
@@ -44,7 +46,7 @@ from .state import Side, State, Transition
 from .tracebacks import forget_tracebacks
 from .typing import ExtensionHeader, LoggerLike, Origin, StatusLike, Subprotocol
 
-__all__ = ["ServerProtocol", "build_date", "customize_response"]
+__all__ = ["ServerProtocol", "build_date", "complete_response", "customize_response"]
 
 
 class ServerProtocol(Protocol):
@@ -146,10 +148,9 @@ class ServerProtocol(Protocol):
             request._protocol = weakref.ref(self)
             return self.reject_because(exc)
         headers = Headers()
-        headers["Date"] = build_date()
-        headers["Upgrade"] = "websocket"
-        headers["Connection"] = "Upgrade"
-        headers["Sec-WebSocket-Accept"] = accept
+        headers.update_insecure(
+            [("Date", build_date()), *UPGRADE, ("Sec-WebSocket-Accept", accept)]
+        )
         if extensions is not None:
             headers["Sec-WebSocket-Extensions"] = extensions
         if subprotocol is not None:
@@ -204,10 +205,10 @@ class ServerProtocol(Protocol):
             InvalidHeader: It is repeated.
 
         """
-        try:
-            origin = cast(Origin | None, headers.get("Origin"))
-        except MultipleValuesError:
-            raise InvalidHeader("Origin", "multiple values") from None
+        values = headers.get_all("Origin")
+        if len(values) > 1:
+            raise InvalidHeader("Origin", "multiple values")
+        origin = Origin(values[0]) if values else None
         if self.origins is not None and not any(
             self._accepts_origin(acceptable, origin, headers) for acceptable in self.origins
         ):
@@ -421,7 +422,8 @@ class ServerProtocol(Protocol):
                     for key, value in request.headers.raw_items():
                         self.logger.debug("< %s: %s", key, value)
                 self._events.append(request)
-                self._receive_handshake(rest)
+                if rest:
+                    self._receive_handshake(rest)
 
     def _receive_handshake_eof(self) -> None:
         if self._request_reader is not None:
@@ -495,25 +497,36 @@ def build_date() -> str:
 
     It is the one function here that asks for the time. That decides nothing.
     """
+    return _format_date(int(time.time()))
+
+
+@functools.lru_cache(maxsize=1)
+def _format_date(seconds: int) -> str:
     # Imported here because it is large.
     from email.utils import formatdate
 
-    return formatdate(usegmt=True)
+    return formatdate(seconds, usegmt=True)
 
 
-def customize_response(response: Response, server_header: str | None) -> Response:
-    """Return a response with what every response of a server has.
-
-    The response itself stays as it is: it may be one that serves for many connections.
+def complete_response(response: Response, server_header: str | None) -> None:
+    """Add to a response what every response of a server has.
 
     Args:
         response: The response.
         server_header: Value of the ``Server`` header, unless there is one; :obj:`None` for none.
 
     """
-    response = dataclasses.replace(response, headers=response.headers.copy())
     if server_header is not None and "Server" not in response.headers:
         response.headers["Server"] = server_header
     if "Date" not in response.headers:
         response.headers["Date"] = build_date()
+
+
+def customize_response(response: Response, server_header: str | None) -> Response:
+    """Return a response with what :func:`complete_response` adds.
+
+    The response itself stays as it is: it may be one that serves for many connections.
+    """
+    response = dataclasses.replace(response, headers=response.headers.copy())
+    complete_response(response, server_header)
     return response

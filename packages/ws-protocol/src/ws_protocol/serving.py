@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
+import logging
 import weakref
 from collections.abc import Callable, Generator, Sequence
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 from .connection import BaseConnection
 from .exceptions import ConnectionClosed, ConnectionClosedOK, InvalidHandshake
 from .http11 import Request, Response
-from .server import ServerProtocol, customize_response, describe
+from .server import ServerProtocol, complete_response, customize_response, describe
 from .state import State
 from .typing import StatusLike, Subprotocol
 
@@ -24,6 +25,7 @@ __all__ = [
     "answer_request",
     "await_hooks",
     "log_handler_failure",
+    "log_info",
     "log_opening",
     "run_hooks",
 ]
@@ -119,13 +121,18 @@ def answer_request(
     request = session.request
     if request is None or protocol.state is not State.CONNECTING:
         return
-    response = yield from _run_hook(protocol, process_request, connection, request)
+    response = None
+    if process_request is not None:
+        response = yield from _run_hook(protocol, process_request, connection, request)
     if response is None:
         response = protocol.accept(request) if is_serving() else protocol.reject_closing()
-    response = customize_response(response, server_header)
-    another = yield from _run_hook(protocol, process_response, connection, request, response)
-    if another is not None:
-        response = another
+        complete_response(response, server_header)
+    else:
+        response = customize_response(response, server_header)
+    if process_response is not None:
+        another = yield from _run_hook(protocol, process_response, connection, request, response)
+        if another is not None:
+            response = another
     # The client may be gone by now.
     if protocol.state is State.CONNECTING:
         session.response = response
@@ -139,7 +146,7 @@ async def await_hooks(steps: Generator[Callable[[], Any], Any, None]) -> None:
         steps: What it returned.
 
     """
-    with contextlib.suppress(StopIteration):
+    try:
         function = next(steps)
         while True:
             try:
@@ -150,6 +157,8 @@ async def await_hooks(steps: Generator[Callable[[], Any], Any, None]) -> None:
                 function = steps.throw(exc)
             else:
                 function = steps.send(result)
+    except StopIteration:
+        pass
 
 
 def run_hooks(
@@ -179,7 +188,7 @@ def run_hooks(
 
 def _run_hook(
     protocol: ServerProtocol,
-    function: Hook | None,
+    function: Hook,
     connection: BaseConnection[Any],
     *args: Request | Response,
 ) -> Generator[Callable[[], Any], Any, Response | None]:
@@ -189,8 +198,6 @@ def _run_hook(
         What it returns; a response with status 500 if it raises an exception.
 
     """
-    if function is None:
-        return None
     try:
         response = yield functools.partial(function, connection, *args)
         if response is not None and not isinstance(response, Response):
@@ -203,6 +210,21 @@ def _run_hook(
     return response
 
 
+def log_info(connection: BaseConnection[Any], message: str, *args: object) -> None:
+    """Log something about a connection at level INFO.
+
+    The connection's logger is made for each record, and there is none if that level isn't logged.
+
+    Args:
+        connection: The connection.
+        message: The message.
+        args: What to put into it.
+
+    """
+    if connection.protocol.logger.isEnabledFor(logging.INFO):
+        connection.logger.info(message, *args, stacklevel=2)
+
+
 def log_opening(connection: BaseConnection[Any]) -> bool:
     """Log how the opening handshake ended.
 
@@ -213,19 +235,22 @@ def log_opening(connection: BaseConnection[Any]) -> bool:
         Whether the connection is open.
 
     """
-    logger = connection.logger
-    if connection.state is State.OPEN:
-        logger.info("connection open")
-        return True
     protocol = connection.protocol
-    assert isinstance(protocol, ServerProtocol)
+    if protocol.state is State.OPEN:
+        log_info(connection, "connection open")
+        return True
     response, failure = connection.response, protocol.handshake_exc
     if response is not None:
-        logger.info("connection rejected (%d %s)", response.status_code, response.reason_phrase)
+        log_info(
+            connection,
+            "connection rejected (%d %s)",
+            response.status_code,
+            response.reason_phrase,
+        )
     elif connection.request is None and isinstance(failure, InvalidHandshake):
-        logger.info("opening handshake failed: %s", describe(failure))
+        log_info(connection, "opening handshake failed: %s", describe(failure))
     else:
-        logger.info("connection closed during the opening handshake")
+        log_info(connection, "connection closed during the opening handshake")
     return False
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
 import urllib.parse
 
@@ -80,6 +81,12 @@ def parse_uri(uri: str) -> WebSocketURI:
         InvalidURI: It isn't valid.
 
     """
+    return WebSocketURI(*_parse_uri(uri))
+
+
+# Clients connect to the same URI again and again. urlsplit() remembers as many.
+@functools.lru_cache
+def _parse_uri(uri: str) -> tuple[bool, str, int, str, str, str | None, str | None]:
     parsed = split_url(uri)
     if parsed.scheme not in ("ws", "wss"):
         raise InvalidURI(uri, "scheme isn't ws or wss")
@@ -94,7 +101,7 @@ def parse_uri(uri: str) -> WebSocketURI:
         raise InvalidURI(uri, "username can't contain a colon")
     secure = parsed.scheme == "wss"
     port = parsed.port
-    return WebSocketURI(
+    return (
         secure,
         encode_host(uri, parsed.hostname),
         (443 if secure else 80) if port is None else port,
