@@ -177,12 +177,12 @@ def run_pytest(
 
 @nox.session(tags=["ci"])
 def build(session: nox.Session) -> None:
-    """Build the wheels that all other sessions install."""
+    """Build the wheels that all other sessions install, and the source distributions."""
     session.install("hatchling>=1.27")
     shutil.rmtree(WHEELS, ignore_errors=True)
     for package in PACKAGES:
         session.chdir(ROOT / "packages" / package)
-        session.run("hatchling", "build", "-t", "wheel", "-d", str(WHEELS), silent=True)
+        session.run("hatchling", "build", "-d", str(WHEELS), silent=True)
 
 
 @nox.session(tags=["ci"], requires=["build"])

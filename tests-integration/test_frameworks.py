@@ -9,7 +9,6 @@ import contextlib
 import http
 import importlib.metadata
 import json
-import os
 import subprocess
 import uuid
 from pathlib import Path
@@ -67,14 +66,13 @@ class Server:
 
 
 @pytest.fixture(scope="module", params=SERVERS)
-def python(request, install_for_python):
+def python(request, wheels, install_for_python):
     """Name of a server, and the Python that has its framework and our wheels."""
-    if "WHEELS" not in os.environ:
-        pytest.skip("the environment variable WHEELS doesn't say where the wheels are: run nox")
-    wheels = sorted(map(str, Path(os.environ["WHEELS"]).glob("*.whl")))
     framework = SERVERS[request.param][0]
     name = f"frameworks-{framework}"
-    return request.param, install_for_python(name, *wheels, REQUIREMENTS[framework])
+    return request.param, install_for_python(
+        name, *sorted(map(str, wheels.glob("*.whl"))), REQUIREMENTS[framework]
+    )
 
 
 @pytest.fixture(scope="module")
