@@ -36,6 +36,7 @@ from ws_protocol.serving import (
 from ws_protocol.tracebacks import forget_tracebacks
 from ws_protocol.typing import LoggerLike, Origin, Subprotocol
 
+from ._arguments import reject_original_arguments
 from ._tls import Begun, TLSAcceptor, start_tls
 from .broadcast import broadcast
 from .connection import Connection
@@ -550,9 +551,11 @@ def serve(
     Raises:
         OSError: Listening fails. Raised when the server starts.
         ValueError: An argument isn't possible.
-        TypeError: ``subprotocols``, ``origins`` or ``allowed_hosts`` isn't a list.
+        TypeError: ``subprotocols``, ``origins`` or ``allowed_hosts`` isn't a list, or an argument
+            is of the original API.
 
     """
+    reject_original_arguments("serve", kwargs, extra_headers="process_response")
     if subprotocols is not None:
         validate_subprotocols(subprotocols)
     extensions = choose_server_extensions(extensions, compression)
