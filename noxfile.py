@@ -514,6 +514,14 @@ def benchmark_sansio(session: nox.Session) -> None:
     session.run("python", script, *session.posargs, "--wheels", *wheels)
 
 
+@nox.session(python="3.13", requires=["build"])
+def footprint(session: nox.Session) -> None:
+    """Measure the size of the packages and the time of importing them: half a minute."""
+    script = str(ROOT / "benchmarks" / "footprint.py")
+    wheels = [wheel(package) for package in PACKAGES]
+    session.run("python", script, *session.posargs, "--wheels", *wheels)
+
+
 @nox.session(requires=["build"])
 def demo(session: nox.Session) -> None:
     """Run the demo: a chat server, and a page to open in several windows."""
