@@ -177,12 +177,12 @@ def run_pytest(
 
 @nox.session(tags=["ci"])
 def build(session: nox.Session) -> None:
-    """Build the wheels that all other sessions install."""
+    """Build the wheels that all other sessions install, and the source distributions."""
     session.install("hatchling>=1.27")
     shutil.rmtree(WHEELS, ignore_errors=True)
     for package in PACKAGES:
         session.chdir(ROOT / "packages" / package)
-        session.run("hatchling", "build", "-t", "wheel", "-d", str(WHEELS), silent=True)
+        session.run("hatchling", "build", "-d", str(WHEELS), silent=True)
 
 
 @nox.session(tags=["ci"], requires=["build"])
@@ -524,6 +524,14 @@ def benchmark_sansio(session: nox.Session) -> None:
     """Measure ws-protocol and its peers without I/O: a minute."""
     wheels = [build_compiled(session), wheel("ws-auth"), wheel("ws-asyncio"), wheel("ws-legacy")]
     script = str(ROOT / "benchmarks" / "sansio.py")
+    session.run("python", script, *session.posargs, "--wheels", *wheels)
+
+
+@nox.session(python="3.13", requires=["build"])
+def footprint(session: nox.Session) -> None:
+    """Measure the size of the packages and the time of importing them: half a minute."""
+    script = str(ROOT / "benchmarks" / "footprint.py")
+    wheels = [wheel(package) for package in PACKAGES]
     session.run("python", script, *session.posargs, "--wheels", *wheels)
 
 

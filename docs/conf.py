@@ -4,6 +4,8 @@ import re
 import sys
 from pathlib import Path
 
+from docutils import nodes
+
 sys.path[:0] = map(str, [Path(__file__).resolve().parent / "_ext", Path(__file__).parents[1]])
 
 project = "websockets"
@@ -44,6 +46,8 @@ nitpick_ignore_regex = [
 
 default_role = "any"
 html_theme = "furo"
+html_static_path = ["_static"]
+html_css_files = ["docs.css"]
 html_show_copyright = False
 html_show_sourcelink = False
 html_copy_source = False
@@ -74,7 +78,15 @@ def hide_colons(app, what, name, obj, options, lines):
             lines.insert(first, indent * " " + "\\ ")
 
 
+def strip_blocks(app, doctree):
+    """Remove empty lines from the ends of blocks of code, which are parts of files."""
+    for block in doctree.findall(nodes.literal_block):
+        block.rawsource = block.astext().rstrip()
+        block[:] = [nodes.Text(block.rawsource)]
+
+
 def setup(app):
     """Tell Sphinx of what is defined here."""
+    app.connect("doctree-read", strip_blocks)
     # Before Napoleon, whose priority is the default, 500.
     app.connect("autodoc-process-docstring", hide_colons, priority=400)

@@ -11,6 +11,7 @@ import json
 import os
 import queue
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -25,6 +26,9 @@ import filelock
 import pytest
 
 from websockets.asyncio.client import connect
+
+# For docblocks.
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "examples"
@@ -125,6 +129,109 @@ def python_of(directory):
     return directory / ("Scripts" if os.name == "nt" else "bin") / "python"
 
 
+@pytest.fixture(scope="session")
+def wheels():
+    """The directory that has our own wheels."""
+    if "WHEELS" not in os.environ:
+        pytest.skip("the environment variable WHEELS doesn't say where the wheels are: run nox")
+    return Path(os.environ["WHEELS"])
+
+
+# Readers of the documentation
+
+
+class Reader:
+    """Does what a page says, in a clean folder, with nothing installed.
+
+    Attributes:
+        folder: Where that is.
+        environment: Environment variables, which let pip find our own packages, and what they need.
+
+    """
+
+    def __init__(self, directory, sources):
+        """Prepare the folder.
+
+        Args:
+            directory: Where all of this may be.
+            sources: Directories that pip installs from.
+
+        """
+        self.folder = directory / "folder"
+        self.folder.mkdir(parents=True)
+        venv.create(directory / "venv")
+        python = python_of(directory / "venv")
+        pip = python.with_name("pip")
+        command = shlex.join([sys.executable, "-m", "pip"])
+        pip.write_text(f'#!/bin/sh\nPIP_PYTHON={shlex.quote(str(python))} exec {command} "$@"\n')
+        pip.chmod(0o755)
+        # Neither our own packages nor proxies, and no programs but those of the system.
+        hidden = re.compile("PYTHON.*|NOX.*|VIRTUAL_ENV|PIP_.*|.*_proxy", re.IGNORECASE)
+        self.environment = {
+            **{name: value for name, value in os.environ.items() if not hidden.fullmatch(name)},
+            "PATH": os.pathsep.join([str(python.parent), os.defpath]),
+            "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+            "PIP_FIND_LINKS": " ".join(map(str, sources)),
+            "PIP_NO_INDEX": "1",
+        }
+
+    def take_repository(self):
+        """Copy what of the repository its own commands need into the folder."""
+        for name in ["examples", "noxfile.py", "packages", "pyproject.toml", "tools"]:
+            ignored = shutil.ignore_patterns("__pycache__", "build", "dist", ".*", "*.so")
+            source, target = ROOT / name, self.folder / name
+            if source.is_dir():
+                shutil.copytree(source, target, ignore=ignored)
+            else:
+                shutil.copy(source, target)
+
+    def run(self, command):
+        """Run a command in a shell; return what it prints."""
+        run = subprocess.run(
+            ["sh", "-c", command],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            timeout=300,
+            cwd=self.folder,
+            env=self.environment,
+        )
+        assert run.returncode == 0, f"$ {command}\n{run.stdout}"
+        return run.stdout
+
+    @contextlib.asynccontextmanager
+    async def running(self, command):
+        """Run a command that goes on for ever; give its process, and end all that it started."""
+        process = await asyncio.create_subprocess_shell(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=self.folder,
+            env=self.environment,
+            preexec_fn=heed_interrupts,
+            start_new_session=True,
+        )
+        try:
+            yield process
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            await process.communicate()
+
+
+@pytest.fixture
+def reader(tmp_path, wheels, install_once):
+    """Somebody who reads the documentation."""
+
+    def prepare(directory):
+        return [sys.executable, "-m", "pip", "download", "--quiet", "--dest", str(directory)]
+
+    others = install_once("wheels-of-others", ["hatchling", "nox", "setuptools", "trio"], prepare)
+    return Reader(tmp_path, [wheels, others])
+
+
 # The demo
 
 
@@ -195,7 +302,8 @@ async def start_program(tmp_path, reserve_port):
 
     It takes the path of the program, and arguments. Everything in examples/ is there beside it,
     with the same port, which is ``port`` of the function. ``listens`` tells to wait until the
-    program listens, ``warnings`` what becomes of warnings.
+    program listens, ``warnings`` what becomes of warnings. ``wait_for`` of the function waits until
+    another process listens there.
     """
     port = reserve_port()
     directory = tmp_path / "examples"
@@ -222,10 +330,11 @@ async def start_program(tmp_path, reserve_port):
         )
         processes.append(process)
         if listens:
-            await wait_for_port(port, process)
+            await start_program.wait_for(process)
         return process
 
     start_program.port = port
+    start_program.wait_for = functools.partial(wait_for_port, port)
     start_program.directory = directory
     yield start_program
     for process in processes:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import trustme
+from docblocks import find_blocks
 
 from websockets.asyncio.server import serve
 
@@ -155,6 +156,25 @@ async def test_certificate_is_verified_unless_told_otherwise(run):
         assert (status, output) == (0, b"hello\n")
 
 
+async def test_commands_for_scripts_do_what_the_page_says(tmp_path, environment):
+    async def handler(websocket):
+        received.append((websocket.request.path, await websocket.recv()))
+        for price in ("1", "2"):
+            await websocket.send(price)
+
+    received = []
+    (tmp_path / "picture.png").write_bytes(b"\x89PNG\r\n")
+    [block] = find_blocks("docs/reference/websockets/command-line.rst", "sh")
+    environment["PATH"] = f"{PROGRAM.parent}{os.pathsep}{environment['PATH']}"
+    async with serving(handler) as uri:
+        for command in block.replace("wss://example.com/", uri).splitlines():
+            process = await asyncio.create_subprocess_shell(command, cwd=tmp_path, env=environment)
+            async with asyncio.timeout(TIMEOUT):
+                assert await process.wait() == 0
+    assert received == [("/feed", '{"subscribe": "prices"}'), ("/upload", b"\x89PNG\r\n")]
+    assert (tmp_path / "prices.jsonl").read_text() == "1\n2\n"
+
+
 # A terminal
 
 
@@ -244,3 +264,33 @@ async def test_terminal_shows_messages_above_what_is_typed(tmux):
         say.put_nowait(None)
         rows = await wait_for_screen(tmux, "status 1")
         assert rows[-2:] == ["Connection closed: 4321 (private use) so long", "status 1"]
+
+
+@pytest.mark.parametrize(
+    "page,server",
+    [
+        ("docs/reference/websockets/command-line.rst", "echo_server.py"),
+        ("docs/tutorial/index.rst", "tutorial/step1_server.py"),
+    ],
+)
+async def test_terminal_shows_what_the_page_shows(tmux, start_program, page, server):
+    await start_program(server)
+    [session] = find_blocks(page, "console")
+    shown = session.replace("8765", str(start_program.port)).splitlines()
+    path = f"{PROGRAM.parent}{os.pathsep}{os.defpath}"
+    tmux("new-session", "-d", "-x", 80, "-y", 24, f"env PATH='{path}' PS1='$ ' ENV= sh")
+    for number, line in enumerate(shown):
+        if line.startswith("$ "):
+            await wait_for_screen(tmux, "$")
+        elif line.startswith("> "):
+            await wait_for_screen(tmux, ">")
+        else:
+            # Printed. The last one is when the connection is closed.
+            if number == len(shown) - 1:
+                await wait_for_screen(tmux, ">")
+                tmux("send-keys", "C-d")
+            await wait_for_screen(tmux, line)
+            continue
+        tmux("send-keys", "-l", line[2:])
+        tmux("send-keys", "Enter")
+    assert await wait_for_screen(tmux, "$") == [*shown, "$"]

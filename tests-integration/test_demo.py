@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import http
 import json
+import os
 import re
 import signal
 import socket
@@ -17,6 +18,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from docblocks import find_blocks
 
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -55,6 +57,28 @@ async def receive(websocket):
     """Receive what the chat tells."""
     async with asyncio.timeout(TIMEOUT):
         return json.loads(await websocket.recv())
+
+
+# The command
+
+
+@pytest.mark.skipif(sys.version_info < (3, 13), reason="it takes long, and is always the same")
+async def test_command_of_the_readme_starts_it(reader):
+    [command] = [code for code in find_blocks("README.md", "sh") if code.endswith("-s demo")]
+    reader.take_repository()
+    async with reader.running(f"{command} -- --port 0") as process:
+        async with asyncio.timeout(300):
+            async for line in process.stdout:
+                if match := re.fullmatch(
+                    r"The chat is at (http://127\.0\.0\.1:\d+/)\n", line.decode()
+                ):
+                    break
+        assert match, (await process.stderr.read()).decode()
+        response, _ = await fetch(match[1])
+        assert response.status == 200
+        os.killpg(process.pid, signal.SIGINT)
+        async with asyncio.timeout(TIMEOUT):
+            await process.wait()
 
 
 # The page

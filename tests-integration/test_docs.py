@@ -1,5 +1,6 @@
-"""What the documentation and the READMEs say is so: code runs, numbers and names are those of the
-code.
+"""What the documentation and the READMEs say is so: numbers and names are those of the code.
+
+Code in them is run by the tests in test_blocks.py.
 """
 
 import ast
@@ -12,7 +13,6 @@ import pkgutil
 import re
 import subprocess
 import sys
-import textwrap
 from pathlib import Path
 
 import pytest
@@ -29,65 +29,12 @@ from ws_protocol.state import TRANSITIONS, State, Transition
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
-EXAMPLES = ROOT / "examples"
 READMES = [ROOT / "README.md", *sorted(ROOT.glob("packages/*/README.md"))]
-PAGES = sorted(path for path in DOCS.rglob("*.rst") if "_build" not in path.parts)
-
-# How a block of Python begins, and what its lines begin with.
-MARKDOWN_BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-RST_BLOCK = re.compile(r"^\.\. code-block:: python\n((?:   .*\n|\n)+)", re.MULTILINE)
-INCLUDE = re.compile(r"^\.\. (?:literal)?include:: (\S+)$", re.MULTILINE)
 
 
 def read(path):
     """Return the text of a file."""
     return path.read_text(encoding="utf-8")
-
-
-def find_blocks():
-    """Return every block of Python that isn't a program in examples/, which has its own test."""
-    programs = {read(path).strip() for path in EXAMPLES.rglob("*.py")}
-    found = []
-    for path in [*READMES, *PAGES]:
-        pattern = MARKDOWN_BLOCK if path.suffix == ".md" else RST_BLOCK
-        for match in pattern.finditer(read(path)):
-            code = textwrap.dedent(match.group(1)).strip()
-            if code not in programs:
-                line = read(path).count("\n", 0, match.start()) + 1
-                found.append(pytest.param(code, id=f"{path.relative_to(ROOT)}:{line}"))
-    return found
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("code", find_blocks())
-def test_block_of_code_runs_and_prints_what_its_comments_say(code, tmp_path, reserve_port):
-    program = tmp_path / "program.py"
-    program.write_text(code.replace("8765", str(reserve_port())), encoding="utf-8")
-    result = subprocess.run(
-        [sys.executable, "-W", "error", program],
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        timeout=30,
-        cwd=tmp_path,
-    )
-    assert (result.returncode, result.stderr) == (0, "")
-    comments = re.findall(r"^ *# (.*)$", code, re.MULTILINE)
-    assert result.stdout
-    assert [line for line in result.stdout.splitlines() if line not in comments] == []
-
-
-def test_blocks_of_code_are_found():
-    assert len(find_blocks()) >= 4
-
-
-def test_pages_include_programs_that_are_tested():
-    included = {
-        (path.parent / name).resolve() for path in PAGES for name in INCLUDE.findall(read(path))
-    }
-    assert included
-    assert [path for path in included if not path.is_file()] == []
-    assert [path for path in included if not path.is_relative_to(EXAMPLES)] == []
 
 
 def test_links_in_readmes_lead_somewhere():

@@ -44,14 +44,12 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="session")
-def pythons(tmp_path_factory):
+def pythons(wheels, tmp_path_factory):
     """By kind of example, the interpreter to run it with.
 
     Blocking examples get one that has nothing but ws-protocol.
     """
-    if "WHEELS" not in os.environ:
-        pytest.skip("the environment variable WHEELS doesn't say where the wheels are: run nox")
-    (wheel,) = Path(os.environ["WHEELS"]).glob("ws_protocol-*.whl")
+    (wheel,) = wheels.glob("ws_protocol-*.whl")
     directory = tmp_path_factory.mktemp("venv")
     venv.create(directory)
     python = directory / ("Scripts" if os.name == "nt" else "bin") / "python"

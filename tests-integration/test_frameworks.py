@@ -9,8 +9,8 @@ import contextlib
 import http
 import importlib.metadata
 import json
-import os
 import subprocess
+import threading
 import uuid
 from pathlib import Path
 
@@ -42,6 +42,9 @@ MAX_SIZE = 2**16
 
 TIMEOUT = 20
 
+# Processes of servers.
+RUNNING = []
+
 pytestmark = pytest.mark.slow
 
 
@@ -67,14 +70,13 @@ class Server:
 
 
 @pytest.fixture(scope="module", params=SERVERS)
-def python(request, install_for_python):
+def python(request, wheels, install_for_python):
     """Name of a server, and the Python that has its framework and our wheels."""
-    if "WHEELS" not in os.environ:
-        pytest.skip("the environment variable WHEELS doesn't say where the wheels are: run nox")
-    wheels = sorted(map(str, Path(os.environ["WHEELS"]).glob("*.whl")))
     framework = SERVERS[request.param][0]
     name = f"frameworks-{framework}"
-    return request.param, install_for_python(name, *wheels, REQUIREMENTS[framework])
+    return request.param, install_for_python(
+        name, *sorted(map(str, wheels.glob("*.whl"))), REQUIREMENTS[framework]
+    )
 
 
 @pytest.fixture(scope="module")
@@ -94,10 +96,12 @@ def start(python, clean_environment, tmp_path_factory):
                 env=clean_environment,
             )
         with process:
+            RUNNING.append(process)
             try:
                 yield Server(name, process, executable, log)
             finally:
                 process.kill()
+                RUNNING.remove(process)
 
     return start
 
@@ -157,10 +161,17 @@ def client(request):
 
 
 @pytest.fixture(autouse=True)
-async def limit_time():
-    """Let no test take longer than this."""
-    async with asyncio.timeout(TIMEOUT):
-        yield
+def limit_time():
+    """End the servers when a test takes too long, and so whatever waits for them."""
+
+    def end_servers():
+        for process in RUNNING:
+            process.kill()
+
+    timer = threading.Timer(TIMEOUT, end_servers)
+    timer.start()
+    yield
+    timer.cancel()
 
 
 async def ask(server, path):
@@ -362,20 +373,31 @@ async def test_response_of_the_application_has_its_body(server):
     assert raised.value.response.body == b"Who?\n"
 
 
+async def terminate(process):
+    """Have a server end, and wait until it has.
+
+    One that has just started to answer, and is about to take care of signals, may lose one.
+    """
+    while process.poll() is None:
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            await asyncio.to_thread(process.wait, 5)
+
+
 async def test_clients_see_that_the_server_stops(start):
     with start() as server:
         async with (
             New.connect(server.uri("/echo")) as new,
             Original.connect(server.uri("/echo")) as original,
         ):
-            server.process.terminate()
+            terminating = asyncio.create_task(terminate(server.process))
             for connection in (new, original):
                 with pytest.raises(ConnectionClosed) as raised:
                     await connection.recv()
                 # Sanic ends the application, and after that the connection, or both at once.
                 codes = {1012} if server.framework == "uvicorn" else {1000, 1001}
                 assert raised.value.rcvd.code in codes
-        await asyncio.to_thread(server.process.wait)
+            await terminating
 
 
 # What a page sees

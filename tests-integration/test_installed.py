@@ -5,7 +5,6 @@ The public index has another ``websockets``, which would do for most other tests
 
 import importlib
 import importlib.metadata
-import os
 import sysconfig
 import zipfile
 from pathlib import Path
@@ -74,11 +73,9 @@ def metadata(distribution):
 
 
 @pytest.fixture
-def wheel(package):
+def wheel(wheels, package):
     """The wheel that was built."""
-    if "WHEELS" not in os.environ:
-        pytest.skip("the environment variable WHEELS doesn't say where the wheels are: run nox")
-    (path,) = Path(os.environ["WHEELS"]).glob(f"{package}-*.whl")
+    (path,) = wheels.glob(f"{package}-*.whl")
     with zipfile.ZipFile(path) as wheel:
         yield wheel
 

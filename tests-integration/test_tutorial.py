@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from docblocks import find_blocks
 
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
@@ -16,6 +18,18 @@ REPORTS = ROOT / "reports"
 
 # Interpreters start.
 pytestmark = pytest.mark.slow
+
+
+async def test_commands_of_the_first_step_start_a_server(reader, start_program):
+    [install, start] = find_blocks("docs/tutorial/index.rst", "sh")
+    reader.run(install)
+    # It is saved under its name.
+    shutil.copy(start_program.directory / "tutorial" / "step1_server.py", reader.folder)
+    async with reader.running(start) as process:
+        await start_program.wait_for(process)
+        async with connect(f"ws://localhost:{start_program.port}/") as websocket:
+            await websocket.send("tea")
+            assert json.loads(await websocket.recv()) == {"tea": 1, "coffee": 0}
 
 
 async def test_server_of_the_first_step_answers_the_command_line(start_program):

@@ -33,4 +33,10 @@ def main(arguments: list[str]) -> int:
         complete.touch()
     arguments = arguments or ["--parallel", "auto"]
     nox = [str(python), "-m", "nox", "--noxfile", str(ROOT / "noxfile.py"), *arguments]
-    return subprocess.run(nox, check=False).returncode
+    with subprocess.Popen(nox) as process:
+        while True:
+            try:
+                return process.wait()
+            except KeyboardInterrupt:
+                # Ctrl-C interrupts nox, too, which ends its sessions.
+                continue

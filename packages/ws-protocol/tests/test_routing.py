@@ -124,3 +124,31 @@ def test_name_of_the_server_must_be_clear(connection, hosts):
 def test_mistake_in_the_rules_is_not_hidden(connection, path, host):
     with pytest.raises(ZeroDivisionError):
         ask(connection, path, [host])
+
+
+# After a function of the user's
+
+
+def test_request_is_routed_at_once_without_a_function():
+    router = BaseRouter(Map())
+    assert router.route_after(None) == router.route_request
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+async def test_function_answers_before_requests_are_routed(connection, asynchronous):
+    def answer(connection, request):
+        if request.path == "/health":
+            return connection.respond(http.HTTPStatus.OK, "OK")
+        return None
+
+    async def answer_later(connection, request):
+        return answer(connection, request)
+
+    process_request = BaseRouter(Map()).route_after(answer_later if asynchronous else answer)
+    statuses = []
+    for path in ("/health", "/nothing"):
+        response = process_request(connection, Request(path, Headers(Host="localhost")))
+        if asynchronous:
+            response = await response
+        statuses.append(response.status_code)
+    assert statuses == [http.HTTPStatus.OK, http.HTTPStatus.NOT_FOUND]

@@ -24,6 +24,7 @@ from ws_protocol.serving import (
     log_handler_failure,
     log_info,
     log_opening,
+    refuse_connection,
     run_hooks,
 )
 from ws_protocol.session import Session
@@ -229,6 +230,32 @@ async def test_nothing_is_answered_once_the_client_is_gone(connection, run):
 def test_locks_of_threads_will_do(connection):
     run_hooks(answer_request(connection, is_serving=lambda: True), threading.RLock())
     assert connection.state is State.OPEN
+
+
+# Refusing
+
+
+@pytest.mark.parametrize("received", [b"", make_request()], ids=["no request", "request"])
+def test_connection_is_refused_with_or_without_a_request(received):
+    connection = BaseConnection(Session(ServerProtocol()))
+    connection.session.receive_data(received, 0.0)
+    assert refuse_connection(connection, ServerProtocol.reject_closing)
+    assert connection.session.response.status_code == 503
+    assert b"".join(connection.protocol.data_to_send()).startswith(b"HTTP/1.1 503 ")
+
+
+@pytest.mark.parametrize("answer", ["accept", "reject"])
+def test_connection_that_was_answered_is_not_refused(connection, answer):
+    protocol = connection.protocol
+    if answer == "accept":
+        response = protocol.accept(connection.session.request)
+    else:
+        response = protocol.reject(403, "No.\n")
+    protocol.send_response(response)
+    protocol.data_to_send()
+    assert not refuse_connection(connection, never)
+    assert connection.session.response is None
+    assert protocol.data_to_send() == []
 
 
 # Logs

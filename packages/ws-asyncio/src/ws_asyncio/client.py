@@ -20,6 +20,7 @@ from ws_protocol.redirects import Destination
 from ws_protocol.typing import LoggerLike, Origin, Subprotocol
 from ws_protocol.uri import WebSocketURI
 
+from ._arguments import reject_original_arguments
 from ._dialing import dial
 from .connection import Connection
 
@@ -155,6 +156,7 @@ class connect:
         InvalidHandshake: The opening handshake fails.
         TimeoutError: It takes longer than ``open_timeout``.
         ValueError: An argument isn't possible, alone or together with the URI.
+        TypeError: An argument is of the original API.
 
     """
 
@@ -185,6 +187,7 @@ class connect:
         create_connection: Callable[..., ClientConnection] | None = None,
         **kwargs: Any,
     ) -> None:
+        reject_original_arguments("connect", kwargs, extra_headers="additional_headers")
         extensions = choose_client_extensions(extensions, compression)
         if create_connection is None:
             create_connection = ClientConnection

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 import ssl as ssl_module
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
-from ws_protocol.http11 import Request, Response
 from ws_protocol.routing import BaseRouter
 
 from .server import Server, ServerConnection, serve
@@ -93,19 +91,7 @@ def route(
     router = (Router if create_router is None else create_router)(
         url_map, server_name, "ws" if ssl is None else "wss"
     )
-    first: Callable[..., Awaitable[Response | None] | Response | None] | None
-    first = kwargs.pop("process_request", None)
-
-    async def process_request(connection: ServerConnection, request: Request) -> Response | None:
-        """Do what the user wants to be done first, then route."""
-        if first is not None:
-            response = first(connection, request)
-            if inspect.isawaitable(response):
-                response = await response
-            if response is not None:
-                return response
-        return router.route_request(connection, request)
-
+    process_request = router.route_after(kwargs.pop("process_request", None))
     return serve(router.handler, *args, process_request=process_request, **kwargs)
 
 

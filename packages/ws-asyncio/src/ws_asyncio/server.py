@@ -33,10 +33,12 @@ from ws_protocol.serving import (
     log_handler_failure,
     log_info,
     log_opening,
+    refuse_connection,
 )
 from ws_protocol.tracebacks import forget_tracebacks
 from ws_protocol.typing import LoggerLike, Origin, Subprotocol
 
+from ._arguments import reject_original_arguments
 from ._tls import Begun, TLSAcceptor, start_tls
 from .broadcast import broadcast
 from .connection import Connection
@@ -143,9 +145,7 @@ class ServerConnection(Responder, Connection):
 
     def _refuse(self, make_response: Callable[[ServerProtocol], Response]) -> None:
         """Refuse the connection, whether its request is there or not."""
-        if self.protocol.state is State.CONNECTING and not self.protocol.close_expected():
-            self.session.response = make_response(self.protocol)
-            self.protocol.send_response(self.session.response)
+        if refuse_connection(self, make_response):
             self._process_received([])
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -553,9 +553,11 @@ def serve(
     Raises:
         OSError: Listening fails. Raised when the server starts.
         ValueError: An argument isn't possible.
-        TypeError: ``subprotocols``, ``origins`` or ``allowed_hosts`` isn't a list.
+        TypeError: ``subprotocols``, ``origins`` or ``allowed_hosts`` isn't a list, or an argument
+            is of the original API.
 
     """
+    reject_original_arguments("serve", kwargs, extra_headers="process_response")
     if subprotocols is not None:
         validate_subprotocols(subprotocols)
     extensions = choose_server_extensions(extensions, compression)

@@ -6,8 +6,10 @@ werkzeug isn't imported here: whoever has rules has it.
 from __future__ import annotations
 
 import http
+import inspect
 import re
 import urllib.parse
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from .exceptions import InvalidHeader
@@ -101,6 +103,29 @@ class BaseRouter:
             return self.not_found(connection)
         connection.handler, connection.handler_kwargs = endpoint, arguments
         return None
+
+    def route_after(self, first: Callable[[Any, Request], Any] | None) -> Callable[..., Any]:
+        """Return a ``process_request`` function that calls the user's first, and then routes.
+
+        Args:
+            first: The user's, which may be a coroutine function if the server takes one. What it
+                returns is sent instead. :obj:`None` if there is none.
+
+        """
+        if first is None:
+            return self.route_request
+
+        def process_request(connection: Any, request: Request) -> Any:
+            response = first(connection, request)
+            if inspect.isawaitable(response):
+                return await_first(response, connection, request)
+            return self.route_request(connection, request) if response is None else response
+
+        async def await_first(awaitable: Awaitable[Any], connection: Any, request: Request) -> Any:
+            response = await awaitable
+            return self.route_request(connection, request) if response is None else response
+
+        return process_request
 
 
 def _is_http_exception(exc: Exception) -> bool:

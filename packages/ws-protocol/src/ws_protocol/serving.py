@@ -27,6 +27,7 @@ __all__ = [
     "log_handler_failure",
     "log_info",
     "log_opening",
+    "refuse_connection",
     "run_hooks",
 ]
 
@@ -137,6 +138,31 @@ def answer_request(
     if protocol.state is State.CONNECTING:
         session.response = response
         protocol.send_response(response)
+
+
+def refuse_connection(
+    connection: BaseConnection[Any], make_response: Callable[[ServerProtocol], Response]
+) -> bool:
+    """Refuse a connection, whether its request is there or not, unless it was answered already.
+
+    The I/O layer processes afterwards what was received, and sends what the protocol wants to send.
+
+    Args:
+        connection: The connection.
+        make_response: Makes the response, of the protocol.
+
+    Returns:
+        Whether it was refused.
+
+    """
+    session = connection.session
+    protocol = session.protocol
+    assert isinstance(protocol, ServerProtocol)
+    if protocol.state is not State.CONNECTING or protocol.close_expected():
+        return False
+    session.response = make_response(protocol)
+    protocol.send_response(session.response)
+    return True
 
 
 async def await_hooks(steps: Generator[Callable[[], Any], Any, None]) -> None:

@@ -7,7 +7,6 @@ import ssl as ssl_module
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
-from ws_protocol.http11 import Request, Response
 from ws_protocol.routing import BaseRouter
 
 from .server import Server, ServerConnection, serve
@@ -92,16 +91,7 @@ def route(
     router = (Router if create_router is None else create_router)(
         url_map, server_name, "ws" if ssl is None else "wss"
     )
-    first: Callable[..., Response | None] | None = kwargs.pop("process_request", None)
-
-    def process_request(connection: ServerConnection, request: Request) -> Response | None:
-        """Do what the user wants to be done first, then route."""
-        if first is not None:
-            response = first(connection, request)
-            if response is not None:
-                return response
-        return router.route_request(connection, request)
-
+    process_request = router.route_after(kwargs.pop("process_request", None))
     return serve(router.handler, *args, process_request=process_request, **kwargs)
 
 

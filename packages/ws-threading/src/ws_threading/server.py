@@ -35,6 +35,7 @@ from ws_protocol.serving import (
     answer_request,
     log_handler_failure,
     log_opening,
+    refuse_connection,
     run_hooks,
 )
 from ws_protocol.session import Session
@@ -154,9 +155,7 @@ class ServerConnection(Responder, Connection):
 
         """
         with self._mutex:
-            if self.protocol.state is State.CONNECTING and not self.protocol.close_expected():
-                self.session.response = make_response(self.protocol)
-                self.protocol.send_response(self.session.response)
+            if refuse_connection(self, make_response):
                 self._process_received([])
                 self._write()
 

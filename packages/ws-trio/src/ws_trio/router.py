@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 import ssl as ssl_module
 from collections.abc import Awaitable, Callable
@@ -10,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import trio
 
-from ws_protocol.http11 import Request, Response
 from ws_protocol.routing import BaseRouter
 
 from .server import ServerConnection, serve, unix_serve
@@ -141,18 +139,5 @@ def add_router(
     router = (Router if create_router is None else create_router)(
         url_map, server_name, "ws" if ssl is None else "wss"
     )
-    first: Callable[..., Awaitable[Response | None] | Response | None] | None
-    first = kwargs.pop("process_request", None)
-
-    async def process_request(connection: ServerConnection, request: Request) -> Response | None:
-        """Do what the user wants to be done first, then route."""
-        if first is not None:
-            response = first(connection, request)
-            if inspect.isawaitable(response):
-                response = await response
-            if response is not None:
-                return response
-        return router.route_request(connection, request)
-
-    kwargs["process_request"] = process_request
+    kwargs["process_request"] = router.route_after(kwargs.get("process_request"))
     return router.handler

@@ -32,6 +32,7 @@ from ws_protocol.serving import (
     await_hooks,
     log_handler_failure,
     log_opening,
+    refuse_connection,
 )
 from ws_protocol.session import Session
 from ws_protocol.typing import LoggerLike, Origin, Subprotocol
@@ -144,9 +145,7 @@ class ServerConnection(Responder, Connection):
 
     def _refuse(self, make_response: Callable[[ServerProtocol], Response]) -> None:
         """Refuse the connection, whether its request is there or not."""
-        if self.protocol.state is State.CONNECTING and not self.protocol.close_expected():
-            self.session.response = make_response(self.protocol)
-            self.protocol.send_response(self.session.response)
+        if refuse_connection(self, make_response):
             self._process_received([])
 
 
