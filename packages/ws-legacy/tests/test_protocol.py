@@ -272,6 +272,17 @@ async def test_reading_pauses_when_more_than_max_queue_messages_wait(pair, max_q
         await sender
 
 
+async def test_reading_goes_on_while_no_more_than_max_queue_messages_wait(pair):
+    async with pair(client={"max_queue": 4}) as (client, server):
+        for count in range(1, 6):
+            assert client.transport.is_reading()
+            await server.send("a")
+            await until(lambda count=count: len(client.messages) == count)
+        assert not client.transport.is_reading()
+        assert await client.recv() == "a"
+        assert client.transport.is_reading()
+
+
 async def send_many(websocket, message, count):
     for _ in range(count):
         await websocket.send(message)
