@@ -212,7 +212,12 @@ def lint(session: nox.Session) -> None:
     install_wheels(session, PACKAGES)
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
-    sources = [*sorted(ROOT.glob("packages/*/src")), *sorted(ROOT.glob("tools/*.py"))]
+    sources = [
+        *sorted(ROOT.glob("packages/*/src")),
+        *sorted(ROOT.glob("tools/*.py")),
+        # The programs that are measured are as the documentation of each library has them.
+        *sorted(set(ROOT.glob("benchmarks/*.py")) - {ROOT / "benchmarks" / "subject.py"}),
+    ]
     session.run("mypy", *map(str, sources), "examples")
     session.run("lint-imports")
     # Type checkers of users see the installed packages.
@@ -516,13 +521,21 @@ def uvloop(session: nox.Session) -> None:
 
 @nox.session(python="3.13", requires=["build"])
 def benchmark(session: nox.Session) -> None:
-    """Measure this project and its peers: two minutes, or `nox -s benchmark -- --full`."""
+    """Measure this project and its peers: a few minutes, or `nox -s benchmark -- --full`."""
     session.install("matplotlib>=3.9")
     kernel = build_compiled(session)
     wheels = [kernel, *(wheel(package) for package in ("ws-auth", "ws-asyncio", "ws-legacy"))]
     session.run(
         *["python", str(ROOT / "benchmarks" / "run.py"), *session.posargs, "--wheels", *wheels]
     )
+
+
+@nox.session(python="3.13", tags=["ci"], requires=["build"])
+def benchmark_tests(session: nox.Session) -> None:
+    """Run the tests of benchmarks/, which do each work a few times, without peers."""
+    session.install(*TEST_TOOLS, "matplotlib>=3.9", "uvloop>=0.21")
+    install_wheels(session, ["ws-protocol", "ws-auth", "ws-asyncio", "ws-legacy"])
+    run_pytest(session, ROOT / "benchmarks" / "tests")
 
 
 @nox.session(python="3.13", requires=["build"])

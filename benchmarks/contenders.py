@@ -27,8 +27,7 @@ class Contender:
         requirements: What is installed there; packages of this project are by name.
         variables: Environment variables.
         deflate: Whether it has compression.
-        client: Whether it is measured as a client.
-        server: Whether it is measured as a server.
+        warm_up: For how long it is used, before it is measured in a work: CPU time in seconds.
 
     """
 
@@ -38,20 +37,22 @@ class Contender:
     requirements: tuple[str, ...]
     variables: tuple[tuple[str, str], ...] = ()
     deflate: bool = True
-    client: bool = True
-    server: bool = True
+    warm_up: float = 0
 
 
 CONTENDERS = [
     Contender("ours", "ours", "ours", ("uvloop",)),
     Contender("websockets", "websockets", "websockets", ("websockets==17.*", "uvloop")),
     Contender("picows API", "picows-api", "picows", ("picows==2.*", "uvloop")),
+    # Has no compression.
     Contender("picows core", "picows-core", "picows", ("picows==2.*", "uvloop"), deflate=False),
     Contender("aiohttp", "aiohttp", "aiohttp", ("aiohttp==3.*", "uvloop")),
-    Contender("Node ws", None, "node", ("ws@8",), client=False),
+    # Is compiled while it runs.
+    Contender("Node ws", None, "node", ("ws@8",), warm_up=0.5),
     Contender("ours, pure", "ours", "ours", ("uvloop",), (("WS_PROTOCOL_KERNEL", "pure"),)),
     Contender("ours, legacy", "legacy", "ours", ("uvloop",)),
-    Contender("bare TCP", "tcp", "ours", ("uvloop",), deflate=False, server=False),
+    # What it writes is made beforehand, compressed or not.
+    Contender("bare TCP", "tcp", "ours", ("uvloop",)),
 ]
 
 

@@ -2,58 +2,30 @@
 
 It speaks just enough of the protocol to keep a contender busy: it sends frames that were made
 beforehand, and counts those that it gets, without looking into them. It runs in a process of its
-own, on another core, and is told by JSON in lines what to do. Nothing that it does is measured.
+own, on another core. Nothing that it does is measured.
 """
 
 from __future__ import annotations
 
 import asyncio
-import base64
-import hashlib
-import json
-import os
 import ssl
-import sys
-import zlib
+from typing import cast
 from urllib.parse import parse_qs, urlsplit
 
 import uvloop
-from payloads import make_payloads
-
-GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-KEY = base64.b64encode(b"0123456789abcdef")
-MASK = b"\x12\x34\x56\x78"
-DEFLATE = b"Sec-WebSocket-Extensions: permessage-deflate\r\n"
-
-
-def make_frame(head: int, payload: bytes, masked: bool) -> bytes:
-    """Build a frame."""
-    size, mask_bit = len(payload), 128 if masked else 0
-    if size < 126:
-        start = bytes([head, mask_bit | size])
-    elif size < 65536:
-        start = bytes([head, mask_bit | 126]) + size.to_bytes(2, "big")
-    else:
-        start = bytes([head, mask_bit | 127]) + size.to_bytes(8, "big")
-    if not masked:
-        return start + payload
-    mask = (MASK * (size // 4 + 1))[:size]
-    masked_payload = int.from_bytes(payload, "big") ^ int.from_bytes(mask, "big")
-    return start + MASK + masked_payload.to_bytes(size, "big")
-
-
-def make_frames(kind: str, size: int, deflate: bool, masked: bool) -> list[bytes]:
-    """Build frames to send, which can be sent over and over."""
-    opcode = 2 if kind == "binary" else 1
-    if not deflate:
-        return [make_frame(128 | opcode, data, masked) for data in make_payloads(kind, size)]
-    frames = []
-    deflater = zlib.compressobj(wbits=-12)
-    for data in make_payloads(kind, size):
-        compressed = deflater.compress(data) + deflater.flush(zlib.Z_SYNC_FLUSH)
-        frames.append(make_frame(128 | 64 | opcode, compressed[:-4], masked))
-    # The first again, without what came before: the start of the next turn.
-    return frames
+from frames import (
+    CLOSE,
+    FIN,
+    PING,
+    PONG,
+    make_close,
+    make_frame,
+    make_messages,
+    make_request,
+    make_response,
+    mask,
+)
+from processes import obey
 
 
 class FrameCounter:
@@ -61,6 +33,7 @@ class FrameCounter:
 
     Attributes:
         closing: Whether a close frame was among them.
+        pings: Payloads of pings that came, until somebody takes them away.
 
     """
 
@@ -68,6 +41,7 @@ class FrameCounter:
         self._buffer = b""
         self._skip = 0
         self.closing = False
+        self.pings: list[bytes] = []
 
     def count(self, data: bytes) -> int:
         """Return how many data frames end in a chunk."""
@@ -83,7 +57,8 @@ class FrameCounter:
         pos, end = 0, len(data)
         while end - pos >= 2:
             length = data[pos + 1]
-            start = pos + (6 if length > 127 else 2)
+            masked = length > 127
+            start = pos + (6 if masked else 2)
             length &= 127
             if length > 125:
                 extended = 2 if length == 126 else 8
@@ -94,7 +69,10 @@ class FrameCounter:
             if data[pos] & 8:
                 if end < start + length:
                     break
-                self.closing |= data[pos] & 15 == 8
+                payload = data[start : start + length]
+                if data[pos] == FIN | PING:
+                    self.pings.append(mask(payload, data[start - 4 : start]) if masked else payload)
+                self.closing |= data[pos] == FIN | CLOSE
             elif end < start + length:
                 self._skip = start + length - end
                 pos = end
@@ -107,7 +85,9 @@ class FrameCounter:
 
 
 class Side(asyncio.Protocol):
-    """One connection, after the opening handshake."""
+    """One connection."""
+
+    masks: bool
 
     def __init__(self) -> None:
         self.head = b""
@@ -116,8 +96,8 @@ class Side(asyncio.Protocol):
         self.writable = asyncio.Event()
         self.writable.set()
 
-    def connection_made(self, transport) -> None:
-        self.transport = transport
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
 
     def pause_writing(self) -> None:
         self.writable.clear()
@@ -125,7 +105,7 @@ class Side(asyncio.Protocol):
     def resume_writing(self) -> None:
         self.writable.set()
 
-    def connection_lost(self, exc) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:
         self.writable.set()
 
     def data_received(self, data: bytes) -> None:
@@ -142,26 +122,34 @@ class Side(asyncio.Protocol):
         frames = self.counter.count(data)
         if frames:
             self.receive(frames)
+        for payload in self.counter.pings:
+            # Whoever doesn't get an answer closes the connection, in works that take longer.
+            self.transport.write(make_frame(FIN | PONG, payload, self.masks))
+        self.counter.pings.clear()
         if self.counter.closing:
             self.close()
 
     def open(self, head: str) -> None:
+        """Go on after the head of a request or response."""
         raise NotImplementedError
 
     def receive(self, frames: int) -> None:
+        """Receive so many data frames."""
         raise NotImplementedError
 
     def close(self) -> None:
+        """Receive a close frame."""
         raise NotImplementedError
 
 
 class ServerSide(Side):
     """A server: its path says what it does.
 
-    ``/stream`` sends ``count`` messages for each that it gets, ``/echo`` one.
+    ``/stream`` sends ``count`` messages when it gets one, and tells in a header of its response how
+    many bytes they take. ``/echo`` sends a message for each that it gets.
     """
 
-    cache: dict[str, list[bytes]] = {}  # noqa: RUF012  # shared on purpose
+    masks = False
 
     def open(self, head: str) -> None:
         request_line, *lines = head.split("\r\n")
@@ -172,23 +160,17 @@ class ServerSide(Side):
             for name, _, value in (line.partition(":") for line in lines)
         }
         offered = "permessage-deflate" in headers.get("sec-websocket-extensions", "")
-        deflate = offered and options.get("deflate") == "1"
-        accept = base64.b64encode(
-            hashlib.sha1(headers["sec-websocket-key"].encode() + GUID).digest()
-        )
-        self.transport.write(
-            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Accept: " + accept + b"\r\n" + (DEFLATE if deflate else b"") + b"\r\n"
-        )
-        self.streaming = target.path == "/stream"
-        self.count = int(options.get("count", 0))
-        name = f"{target.query} {deflate}"
-        if name not in self.cache:
-            self.cache[name] = make_frames(
-                options.get("kind", "binary"), int(options.get("size", 16)), deflate, masked=False
-            )
-        self.frames = self.cache[name]
+        deflate = "deflate" in options
+        if deflate and not offered:
+            raise RuntimeError("compression isn't offered")
+        self.frames = make_messages(options["kind"], int(options["size"]), deflate, self.masks)
         self.position = 0
+        self.count = int(options.get("count", 0))
+        self.streaming = target.path == "/stream"
+        rounds, rest = divmod(self.count, len(self.frames))
+        length = sum(map(len, self.frames)) * rounds + sum(map(len, self.frames[:rest]))
+        key = headers["sec-websocket-key"]
+        self.transport.write(make_response(key, deflate, f"Stream-Length: {length}"))
 
     def take(self, count: int) -> bytes:
         """Return the next frames."""
@@ -217,65 +199,84 @@ class ServerSide(Side):
             await self.writable.wait()
 
     def close(self) -> None:
-        self.transport.write(make_frame(0x88, b"\x03\xe8", masked=False))
+        self.transport.write(make_close(self.masks))
         self.transport.close()
 
 
 class ClientSide(Side):
-    """A client: it keeps messages in flight.
+    """A client, which is one of many.
+
+    Args:
+        group: All of them.
 
     Attributes:
-        received: How many messages arrived.
-        goal: How many are awaited.
+        closing: Whether the connection is to end.
 
     """
+
+    masks = True
 
     def __init__(self, group: Clients) -> None:
         super().__init__()
         self.group = group
-        self.received = 0
+        self.closing = False
 
-    def connection_made(self, transport) -> None:
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        request = (
-            b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Key: " + KEY + b"\r\nSec-WebSocket-Version: 13\r\n"
-        )
-        if self.group.deflate:
-            request += DEFLATE.replace(b"deflate", b"deflate; client_max_window_bits")
-        transport.write(request + b"\r\n")
+        self.transport.write(make_request("/", self.group.deflate))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if not self.closing:
+            self.group.fail("a connection was closed")
+        elif not self.counter.closing:
+            self.group.fail("a connection was closed without a close frame")
+        else:
+            self.group.arrived(1)
 
     def open(self, head: str) -> None:
         if " 101 " not in head:
-            raise RuntimeError(head)
-        # Peers negotiate what they like.
-        self.deflating = "permessage-deflate" in head.lower()
-        self.group.opened(self)
+            self.group.fail(head.partition("\r\n")[0])
+        elif self.group.deflate and "permessage-deflate" not in head.lower():
+            self.group.fail("compression isn't accepted")
+        else:
+            self.group.sides.append(self)
+            self.group.arrived(1)
 
     def receive(self, frames: int) -> None:
         self.group.received(self, frames)
 
+    def start_closing(self) -> None:
+        """Start the closing handshake."""
+        self.closing = True
+        self.transport.write(make_close(self.masks))
+
     def close(self) -> None:
-        self.group.closed(self)
-        self.transport.close()
+        # RFC 6455, section 7.1.1: the server closes the connection.
+        if not self.closing:
+            self.group.fail("a connection is being closed")
 
 
 class Clients:
-    """Connections to a contender's server.
+    """Connections to a contender's server, which keep messages in flight.
 
     Args:
         size: Size of the messages.
-        deflate: Whether to offer compression.
+        deflate: Whether to ask for compression.
+
+    Attributes:
+        sides: The connections.
 
     """
 
     def __init__(self, size: int, deflate: bool) -> None:
-        self.frame = make_frames("binary", size, False, masked=True)[0]
+        (self.frame,) = make_messages("binary", size, False, ClientSide.masks)
         self.deflate = deflate
         self.sides: list[ClientSide] = []
-        self.waiting = 0
         self.to_send = 0
+        self.awaited = 0
         self.done: asyncio.Future[None] | None = None
+        self.failure: str | None = None
 
     async def connect(self, port: int, count: int, tls: ssl.SSLContext | None) -> None:
         """Open connections, not all at once."""
@@ -283,41 +284,46 @@ class Clients:
         while count:
             batch = min(count, 50)
             count -= batch
-            self.expect(batch)
+            done = self.expect(batch)
             await asyncio.gather(
                 *(
                     loop.create_connection(lambda: ClientSide(self), "127.0.0.1", port, ssl=tls)
                     for _ in range(batch)
                 )
             )
-            await self.done
+            await done
 
-    def expect(self, number: int) -> None:
-        self.waiting = number
+    def expect(self, number: int) -> asyncio.Future[None]:
+        """Return a future for so many events: responses, messages, or ends of connections."""
+        if self.failure is not None:
+            raise ConnectionError(self.failure)
+        self.awaited = number
         self.done = asyncio.get_running_loop().create_future()
+        return self.done
 
-    def opened(self, side: ClientSide) -> None:
-        self.sides.append(side)
-        self._arrived(1)
+    def arrived(self, number: int) -> None:
+        """Count what is expected."""
+        self.awaited -= number
+        if self.awaited <= 0 and self.done is not None and not self.done.done():
+            self.done.set_result(None)
 
-    def closed(self, side: ClientSide) -> None:
-        self._arrived(1)
+    def fail(self, why: str) -> None:
+        """Let whoever waits, or will wait, know that it won't come."""
+        self.failure = why
+        if self.done is not None and not self.done.done():
+            self.done.set_exception(ConnectionError(why))
 
     def received(self, side: ClientSide, frames: int) -> None:
+        """Send a message for each that came, if that isn't enough."""
         again = min(frames, self.to_send)
         if again:
             self.to_send -= again
             side.transport.write(self.frame * again)
-        self._arrived(frames)
-
-    def _arrived(self, number: int) -> None:
-        self.waiting -= number
-        if self.waiting <= 0 and self.done is not None and not self.done.done():
-            self.done.set_result(None)
+        self.arrived(frames)
 
     async def echo(self, count: int, in_flight: int) -> None:
         """Send messages, so many of them at a time on each connection, and get them back."""
-        self.expect(count)
+        done = self.expect(count)
         self.to_send = count
         for side in self.sides:
             first = min(in_flight, self.to_send)
@@ -325,24 +331,19 @@ class Clients:
                 break
             self.to_send -= first
             side.transport.write(self.frame * first)
-        await self.done
+        await done
 
-    def close(self) -> None:
-        """Close all connections."""
+    def abort(self) -> None:
+        """Close all connections at once."""
         self.done = None
         for side in self.sides:
             side.transport.abort()
-        self.sides.clear()
 
 
 class Counterpart:
     """Does what it is told."""
 
-    def __init__(self) -> None:
-        # By the port of the contender's server.
-        self.clients: dict[int, Clients] = {}
-
-    async def serve(self, certificate: str | None) -> dict:
+    async def serve(self, certificate: str | None) -> dict[str, object]:
         """Start a server."""
         tls = None
         if certificate is not None:
@@ -354,58 +355,45 @@ class Counterpart:
 
     async def connect(
         self, port: int, count: int, size: int, deflate: bool, certificate: str | None
-    ) -> dict:
+    ) -> dict[str, object]:
         """Open connections to a server."""
         tls = None
         if certificate is not None:
             tls = ssl.create_default_context(cafile=certificate)
-        clients = self.clients[port] = Clients(size, deflate)
-        await clients.connect(port, count, tls)
-        return {"deflate": all(side.deflating for side in clients.sides)}
+        self.clients = Clients(size, deflate)
+        await self.clients.connect(port, count, tls)
+        return {}
 
-    async def echo(self, port: int, count: int, in_flight: int) -> dict:
+    async def echo(self, count: int, in_flight: int) -> dict[str, object]:
         """Have messages echoed."""
-        await self.clients[port].echo(count, in_flight)
+        await self.clients.echo(count, in_flight)
         return {}
 
-    async def expect(self, port: int, count: int) -> dict:
+    async def expect(self, count: int) -> dict[str, object]:
         """Be prepared for messages to arrive."""
-        self.clients[port].expect(count)
+        self.awaited = self.clients.expect(count)
         return {}
 
-    async def wait(self, port: int) -> dict:
+    async def wait(self) -> dict[str, object]:
         """Wait for them."""
-        await self.clients[port].done
+        await self.awaited
         return {}
 
-    async def close(self, port: int) -> dict:
+    async def disconnect(self) -> dict[str, object]:
         """Close the connections."""
-        self.clients.pop(port).close()
+        self.clients.abort()
         return {}
 
-    async def handshakes(self, port: int, count: int, deflate: bool) -> dict:
+    async def handshakes(self, port: int, count: int, deflate: bool) -> dict[str, object]:
         """Open connections one after the other, each with a closing handshake."""
         for _ in range(count):
             clients = Clients(16, deflate)
             await clients.connect(port, 1, None)
-            clients.expect(1)
-            clients.sides[0].transport.write(make_frame(0x88, b"\x03\xe8", masked=True))
-            await clients.done
+            done = clients.expect(1)
+            clients.sides[0].start_closing()
+            await done
         return {}
 
 
-async def main() -> None:
-    loop = asyncio.get_running_loop()
-    reader = asyncio.StreamReader(2**20)
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    counterpart = Counterpart()
-    while line := await reader.readline():
-        command = json.loads(line)
-        result = await getattr(counterpart, command.pop("do"))(**command)
-        print(json.dumps(result), flush=True)
-
-
 if __name__ == "__main__":
-    if hasattr(os, "sched_setaffinity") and len(sys.argv) > 1:
-        os.sched_setaffinity(0, {int(sys.argv[1])})
-    uvloop.run(main())
+    uvloop.run(obey(Counterpart()))

@@ -23,7 +23,7 @@ def make_payloads(kind: str, size: int) -> list[bytes]:
         return [text[:size].decode(errors="ignore").encode().ljust(size)]
     payloads = []
     for number in range(64):
-        trades = []
+        trades: list[dict[str, object]] = []
         while len(json.dumps(trades)) < size - 100:
             trades.append(
                 {

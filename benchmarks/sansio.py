@@ -15,6 +15,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from frames import BINARY, make_message
+
 ROUNDS = 5
 SECONDS = 0.2
 SIZES = [16, 256, 4096, 65536]
@@ -28,22 +30,6 @@ LIBRARIES: dict[str, tuple[tuple[str, ...], tuple[tuple[str, str], ...]]] = {
     "websockets": (("websockets==17.*", "uvloop"), ()),
     "wsproto": (("wsproto==1.*",), ()),
 }
-
-
-def frame(payload: bytes, mask: bytes = b"") -> bytes:
-    """Build a binary frame, whatever is measured."""
-    size, bit = len(payload), 0x80 if mask else 0
-    if size < 126:
-        header = bytes([0x82, bit | size])
-    elif size < 65536:
-        header = bytes([0x82, bit | 126]) + size.to_bytes(2, "big")
-    else:
-        header = bytes([0x82, bit | 127]) + size.to_bytes(8, "big")
-    if mask:
-        repeated = (mask * (size // 4 + 1))[:size]
-        masked = int.from_bytes(payload, "big") ^ int.from_bytes(repeated, "big")
-        payload = masked.to_bytes(size, "big")
-    return header + mask + payload
 
 
 # For each library: make a receiver and a sender for a side. A receiver takes a chunk and returns
@@ -71,9 +57,9 @@ def ours(client: bool) -> tuple[Receiver, Sender]:
 
 def websockets(client: bool) -> tuple[Receiver, Sender]:
     """Return receiver and sender."""
-    from websockets.protocol import OPEN, Protocol, Side
+    from websockets.protocol import Protocol, Side, State
 
-    protocol = Protocol(Side.CLIENT if client else Side.SERVER, state=OPEN)
+    protocol = Protocol(Side.CLIENT if client else Side.SERVER, state=State.OPEN)
 
     def receive(data: bytes) -> int:
         protocol.receive_data(data)
@@ -98,7 +84,8 @@ def wsproto(client: bool) -> tuple[Receiver, Sender]:
         return sum(1 for event in connection.events() if event.message_finished)
 
     def send(payload: bytes) -> bytes:
-        return connection.send(BytesMessage(data=payload))
+        data: bytes = connection.send(BytesMessage(data=payload))
+        return data
 
     return receive, send
 
@@ -118,8 +105,7 @@ def prepare_work(name: str, client: bool, receives: bool, size: int) -> Callable
 
         return run_send
     number = max(1, CHUNK // (size + 8))
-    # Not a key of zeros: whoever has a short way for that one would be measured on it.
-    data = frame(payload, b"" if client else b"\x12\x34\x56\x78") * number
+    data = make_message(BINARY, payload, masked=not client) * number
 
     def run_receive() -> int:
         received = receive(data)

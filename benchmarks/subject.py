@@ -1,8 +1,7 @@
 """The process under test: one contender, as client and as server.
 
-It is told by JSON in lines what to do, and answers with the CPU time that this took, as the
-operating system counts it for the process: user and system, all threads. Programs are written as
-each library's documentation has it.
+It tells the CPU time of the process, as the operating system counts it: user and system, all
+threads. Programs are written as each library's documentation has it.
 """
 
 from __future__ import annotations
@@ -10,16 +9,39 @@ from __future__ import annotations
 import asyncio
 import gc
 import importlib
-import json
 import logging
-import os
+import resource
 import ssl
 import sys
 import time
+from functools import cache
+from urllib.parse import urlsplit
 
+from frames import (
+    BINARY,
+    TEXT,
+    make_close,
+    make_deflater,
+    make_message,
+    make_request,
+    make_response,
+)
 from payloads import make_payloads
+from processes import obey
 
-cpu_time = time.process_time
+CLOSE_FROM_CLIENT, CLOSE_FROM_SERVER = make_close(masked=True), make_close(masked=False)
+
+
+@cache
+def make_binary(payload: bytes, masked: bool) -> bytes:
+    """Build a frame, once: masking takes longer than sending."""
+    return make_message(BINARY, payload, masked)
+
+
+@cache
+def make_broadcast(message: str, deflate: bool) -> bytes:
+    """Build a frame that servers send to all clients."""
+    return make_message(TEXT, message.encode(), False, make_deflater() if deflate else None)
 
 
 def client_tls(url: str, certificate: str | None) -> ssl.SSLContext | None:
@@ -292,44 +314,125 @@ class PicowsCore:
 
 
 class BareTCP:
-    """No WebSocket at all: what a round trip costs the event loop and the kernel.
+    """No WebSocket at all: what is left of a work for the event loop and the operating system.
 
-    Frames of 256 bytes, made beforehand, are written and awaited.
+    Bytes that were made beforehand are written, and those that come are counted. It is the floor
+    below which no library gets on this event loop.
     """
 
     class Client(asyncio.Protocol):
+        """Writes a frame for each that comes, as long as there are some to send."""
+
+        size = 1
+        rest = left = to_send = 0
+        frame = b""
+
         def connection_made(self, transport):
             self.transport = transport
+            loop = asyncio.get_running_loop()
+            self.opened, self.done, self.lost = (loop.create_future() for _ in range(3))
+
+        def connection_lost(self, exc):
+            self.lost.set_result(None)
+            for future in (self.opened, self.done):
+                if not future.done():
+                    future.set_exception(ConnectionError("the connection was closed"))
 
         def data_received(self, data):
-            if self.opened.done():
-                self.left -= 1
-                if self.left:
-                    self.transport.write(self.frame)
-                else:
-                    self.done.set_result(None)
+            if not self.opened.done():
+                self.opened.set_result(data)
+                return
+            frames, self.rest = divmod(self.rest + len(data), self.size)
+            if not frames:
+                return
+            again = min(frames, self.to_send)
+            if again:
+                self.to_send -= again
+                self.transport.write(self.frame * again)
+            self.left -= frames
+            if not self.left:
+                self.done.set_result(None)
+
+    class Server(asyncio.Protocol):
+        """Echoes bytes as they come."""
+
+        opened = False
+
+        def __init__(self, connections, response):
+            self.connections = connections
+            self.response = response
+
+        def connection_made(self, transport):
+            self.transport = transport
+            self.connections.add(transport)
+
+        def connection_lost(self, exc):
+            self.connections.discard(self.transport)
+
+        def data_received(self, data):
+            if data == CLOSE_FROM_CLIENT:
+                self.transport.write(CLOSE_FROM_SERVER)
+                self.transport.close()
+            elif self.opened:
+                self.transport.write(data)
             else:
-                self.opened.set_result(None)
+                self.opened = True
+                self.transport.write(self.response)
+
+    def __init__(self):
+        self.connections: set = set()
 
     async def open(self, url: str, deflate: bool, certificate: str | None) -> None:
-        port = int(url.split(":")[2].partition("/")[0])
-        path = "/" + url.split("/", 3)[3]
-        loop = asyncio.get_running_loop()
-        _, self.client = await loop.create_connection(self.Client, "127.0.0.1", port)
-        self.client.opened = loop.create_future()
-        self.client.transport.write(f"GET {path} HTTP/1.1\r\nSec-WebSocket-Key: x\r\n\r\n".encode())
-        await self.client.opened
+        parts = urlsplit(url)
+        _, self.client = await asyncio.get_running_loop().create_connection(
+            self.Client, parts.hostname, parts.port, ssl=client_tls(url, certificate)
+        )
+        self.client.transport.write(make_request(f"{parts.path}?{parts.query}", deflate))
+        self.response = await self.client.opened
 
     async def close(self) -> None:
-        self.client.transport.close()
+        # RFC 6455, section 7.1.1: the server closes the connection.
+        self.client.transport.write(CLOSE_FROM_CLIENT)
+        await self.client.lost
+
+    async def stream(self, count: int) -> None:
+        length = self.response.partition(b"Stream-Length: ")[2].partition(b"\r\n")[0]
+        await self.run(1, b"go", int(length), 0, 1)
+
+    receive = stream
+
+    async def in_flight(self, count: int, payload: bytes, number: int) -> None:
+        size = len(make_binary(payload, masked=False))
+        await self.run(count, payload, size, count - number, number)
 
     async def round_trips(self, count: int, payload: bytes) -> None:
+        await self.in_flight(count, payload, 1)
+
+    async def run(self, count: int, payload: bytes, size: int, to_send: int, number: int) -> None:
+        """Receive a number of frames of a size."""
         client = self.client
-        client.left = count
-        client.frame = b"\x82\xfe\x01\x00" + bytes(4) + payload
+        client.left, client.size, client.to_send = count, size, to_send
+        client.frame = make_binary(payload, masked=True)
         client.done = asyncio.get_running_loop().create_future()
-        client.transport.write(client.frame)
+        client.transport.write(client.frame * number)
         await client.done
+
+    async def listen(self, deflate: bool, certificate: str | None) -> int:
+        self.deflate = deflate
+        response = make_response("", deflate)
+        server = await asyncio.get_running_loop().create_server(
+            lambda: self.Server(self.connections, response),
+            "127.0.0.1",
+            0,
+            ssl=server_tls(certificate),
+            backlog=1000,
+        )
+        return server.sockets[0].getsockname()[1]
+
+    async def broadcast(self, message: str) -> None:
+        frame = make_broadcast(message, self.deflate)
+        for transport in self.connections:
+            transport.write(frame)
 
 
 CONTENDERS = {
@@ -353,11 +456,13 @@ class Subject:
     async def open(
         self, url: str, size: int, deflate: bool = False, certificate: str | None = None
     ) -> dict:
-        self.payload = make_payloads("binary", size)[0]
+        """Open a connection, on which messages of a size are sent."""
+        (self.payload,) = make_payloads("binary", size)
         await self.contender.open(url, deflate, certificate)
         return {}
 
     async def close(self) -> dict:
+        """Close it."""
         await self.contender.close()
         return {}
 
@@ -369,19 +474,18 @@ class Subject:
             arguments.append(self.payload)
         if in_flight is not None:
             arguments.append(in_flight)
-        start = cpu_time()
         await method(*arguments)
-        return {"cpu": cpu_time() - start}
+        return {}
 
     async def handshakes(self, url: str, count: int, deflate: bool) -> dict:
         """Open and close connections."""
-        start = cpu_time()
         for _ in range(count):
             await self.contender.open(url, deflate, None)
             await self.contender.close()
-        return {"cpu": cpu_time() - start}
+        return {}
 
     async def listen(self, deflate: bool = False, certificate: str | None = None) -> dict:
+        """Start a server."""
         return {"port": await self.contender.listen(deflate, certificate)}
 
     async def broadcast(self, message: str) -> dict:
@@ -389,37 +493,35 @@ class Subject:
         await self.contender.broadcast(message)
         return {}
 
+    async def disconnected(self) -> dict:
+        """Wait until no client is connected."""
+        # Not all libraries tell.
+        while self.contender.connections:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        return {}
+
     async def cpu(self) -> dict:
-        """Tell the CPU time that was used."""
-        return {"cpu": cpu_time()}
+        """Tell the CPU time that was used, in seconds, and how much of it by the system."""
+        return {
+            "cpu": time.process_time(),
+            "system": resource.getrusage(resource.RUSAGE_SELF).ru_stime,
+        }
 
     async def memory(self) -> dict:
-        """Tell the memory that is used."""
+        """Tell the memory that is used, in bytes."""
         gc.collect()
-        with open("/proc/self/statm") as file:  # noqa: ASYNC230
-            return {"memory": int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")}
-
-
-async def main() -> None:
-    loop = asyncio.get_running_loop()
-    reader = asyncio.StreamReader(2**20)
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    subject = Subject(sys.argv[1])
-    while line := await reader.readline():
-        command = json.loads(line)
-        result = await getattr(subject, command.pop("do"))(**command)
-        print(json.dumps(result), flush=True)
+        with open("/proc/self/statm") as file:  # noqa: ASYNC230  # it isn't on a disk
+            return {"memory": int(file.read().split()[1]) * resource.getpagesize()}
 
 
 if __name__ == "__main__":
-    # The counterpart just goes away.
+    _, name, loop_name = sys.argv
+    # That others just go away, say.
     logging.disable(logging.ERROR)
-    _, _, loop_name, core = sys.argv
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {int(core)})
+    main = obey(Subject(name))
     if loop_name == "uvloop":
         import uvloop
 
-        uvloop.run(main())
+        uvloop.run(main)
     else:
-        asyncio.run(main())
+        asyncio.run(main)

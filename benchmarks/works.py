@@ -1,31 +1,85 @@
-"""What is measured: contenders do something so many times, and tell the CPU time of it."""
+"""What is measured: what contenders do so many times, and the CPU time that they take for it."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator
-from typing import Any
+from contextlib import AbstractContextManager, contextmanager
+from urllib.parse import urlencode
 
 from payloads import make_payloads
 from processes import Process
 
 
 @dataclasses.dataclass(frozen=True)
-class Setting:
-    """What works need.
+class Cpu:
+    """CPU time, in seconds.
 
     Attributes:
-        counterpart: The other side.
-        port: Port of its server.
-        tls_port: Port of its server with TLS.
-        certificate: Path of its certificate and key, which contenders use, too.
+        total: All of it.
+        system: How much of it was spent in the operating system. It is known less exactly: Linux
+            looks from time to time at what a process does, and divides the total by that.
 
     """
 
+    total: float
+    system: float
+
+    def __add__(self, other: Cpu) -> Cpu:
+        return Cpu(self.total + other.total, self.system + other.system)
+
+    def __sub__(self, other: Cpu) -> Cpu:
+        return Cpu(self.total - other.total, self.system - other.system)
+
+    def __truediv__(self, number: float) -> Cpu:
+        return Cpu(self.total / number, self.system / number)
+
+
+@dataclasses.dataclass(frozen=True)
+class Pair:
+    """A contender, and the other side of its connections.
+
+    Attributes:
+        subject: The process of the contender.
+        counterpart: That of the other side.
+        port: Port of the other side's server.
+        tls_port: Port of its server with TLS.
+        certificate: Path of the certificate and key of servers.
+
+    """
+
+    subject: Process
     counterpart: Process
     port: int
     tls_port: int
     certificate: str
+
+    def url(self, path: str, options: dict[str, object], *, tls: bool = False) -> str:
+        """Return an address of the other side's server."""
+        scheme, port = ("wss", self.tls_port) if tls else ("ws", self.port)
+        return f"{scheme}://127.0.0.1:{port}{path}?{urlencode(options)}"
+
+    def cpu(self) -> Cpu:
+        """Return the CPU time that the contender has used."""
+        used = self.subject.call("cpu")
+        return Cpu(used["cpu"], used["system"])
+
+    def measure(self, process: Process, command: str, **arguments: object) -> Cpu:
+        """Have something done by one of the two, and return the contender's CPU time."""
+        before = self.cpu()
+        process.call(command, **arguments)
+        return self.cpu() - before
+
+    def kill(self) -> None:
+        """End both."""
+        self.subject.kill()
+        self.counterpart.kill()
+
+
+# Does a work so many times, and returns the CPU time.
+Turn = Callable[[int], Cpu]
+# Prepares a work, and cleans up after it.
+Prepare = Callable[[Pair], AbstractContextManager[Turn]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,13 +90,11 @@ class Work:
         name: Name, unique.
         group: Heading that it stands under.
         title: What it is.
-        run: Called with setting and process of a contender: a generator that is sent how many times
-            to do it, and yields the CPU time in seconds. The first value, before the first count,
-            is :obj:`None`.
-        client: Whether the contender is the client.
+        prepare: Prepares it.
         deflate: Whether it needs compression.
-        without: Names of contenders that don't do it.
-        limit: How many times to do it at most, in a round.
+        without: Names of contenders that can't do it, and why.
+        limit: How many times to do it at most, in a turn.
+        connections: How many connections a contender has.
         full: Whether it is left out in the quick mode.
 
     """
@@ -50,11 +102,11 @@ class Work:
     name: str
     group: str
     title: str
-    run: Callable[[Setting, Process], Iterator[Any]]
-    client: bool
+    prepare: Prepare
     deflate: bool = False
-    without: tuple[str, ...] = ("bare TCP",)
+    without: dict[str, str] = dataclasses.field(default_factory=dict)
     limit: int = 10**6
+    connections: int = 1
     full: bool = False
 
 
@@ -65,132 +117,142 @@ def size_name(size: int) -> str:
     return f"{size >> 10} KiB" if size >= 2**10 else f"{size} B"
 
 
-def stream(kind: str, size: int, *, deflate: bool = False, tls: bool = False, method="stream"):
+def stream(
+    kind: str, size: int, *, deflate: bool = False, tls: bool = False, method: str = "stream"
+) -> Prepare:
     """Receive a stream of messages, as a client."""
+    options: dict[str, object] = {"kind": kind, "size": size}
+    if deflate:
+        options["deflate"] = 1
 
-    def run(setting: Setting, subject: Process):
-        scheme, port = ("wss", setting.tls_port) if tls else ("ws", setting.port)
-        count = yield None
-        while True:
-            # How many messages come is part of the path.
-            url = f"{scheme}://127.0.0.1:{port}/stream?kind={kind}&size={size}&count={count}"
-            url += f"&deflate={int(deflate)}"
-            subject.call("open", url=url, size=16, deflate=deflate, certificate=setting.certificate)
-            result = subject.call("run", work=method, count=count)
-            subject.call("close")
-            count = yield result["cpu"]
+    @contextmanager
+    def prepare(pair: Pair) -> Iterator[Turn]:
+        def turn(count: int) -> Cpu:
+            # How many messages come is part of the address.
+            url = pair.url("/stream", {**options, "count": count}, tls=tls)
+            pair.subject.call(
+                "open", url=url, size=16, deflate=deflate, certificate=pair.certificate
+            )
+            cpu = pair.measure(pair.subject, "run", work=method, count=count)
+            pair.subject.call("close")
+            return cpu
 
-    return run
+        yield turn
+
+    return prepare
 
 
-def client_echo(size: int, in_flight: int | None, *, tls: bool = False):
+def client_echo(size: int, in_flight: int = 1, *, tls: bool = False) -> Prepare:
     """Send messages and receive them, as a client."""
+    options: dict[str, object] = {"work": "round_trips"}
+    if in_flight > 1:
+        options = {"work": "in_flight", "in_flight": in_flight}
 
-    def run(setting: Setting, subject: Process):
-        scheme, port = ("wss", setting.tls_port) if tls else ("ws", setting.port)
-        url = f"{scheme}://127.0.0.1:{port}/echo?size={size}"
-        subject.call("open", url=url, size=size, certificate=setting.certificate)
+    @contextmanager
+    def prepare(pair: Pair) -> Iterator[Turn]:
+        def turn(count: int) -> Cpu:
+            sent = max(count, in_flight)
+            cpu = pair.measure(pair.subject, "run", count=sent, **options)
+            return cpu / (sent / count)
+
+        url = pair.url("/echo", {"kind": "binary", "size": size}, tls=tls)
+        pair.subject.call("open", url=url, size=size, certificate=pair.certificate)
         try:
-            cpu = None
-            while True:
-                count = yield cpu
-                if in_flight is None:
-                    result = subject.call("run", work="round_trips", count=count)
-                else:
-                    count = max(count, in_flight)
-                    result = subject.call("run", work="in_flight", count=count, in_flight=in_flight)
-                cpu = result["cpu"]
+            yield turn
         finally:
-            subject.call("close")
+            pair.subject.call("close")
 
-    return run
+    return prepare
+
+
+@contextmanager
+def clients(
+    pair: Pair, connections: int, size: int, *, deflate: bool = False, tls: bool = False
+) -> Iterator[None]:
+    """Start a contender's server, and connect clients to it."""
+    certificate = pair.certificate if tls else None
+    port = pair.subject.call("listen", deflate=deflate, certificate=certificate)["port"]
+    options = {"port": port, "size": size, "deflate": deflate, "certificate": certificate}
+    pair.counterpart.call("connect", count=connections, **options)
+    try:
+        yield
+    finally:
+        pair.counterpart.call("disconnect")
+        # What this takes isn't for the next work.
+        pair.subject.call("disconnected")
 
 
 def server_echo(
-    size: int, in_flight: int, *, connections: int = 1, deflate: bool = False, tls: bool = False
-):
+    size: int, in_flight: int = 1, *, connections: int = 1, tls: bool = False
+) -> Prepare:
     """Echo messages, as a server."""
 
-    def run(setting: Setting, subject: Process):
-        certificate = setting.certificate if tls else None
-        port = subject.call("listen", deflate=deflate, certificate=certificate)["port"]
-        setting.counterpart.call(
-            "connect",
-            port=port,
-            count=connections,
-            size=size,
-            deflate=deflate,
-            certificate=certificate,
-        )
-        try:
-            cpu = None
-            while True:
-                count = yield cpu
-                start = subject.call("cpu")["cpu"]
-                # Each connection has its turn.
-                sent = max(count, connections)
-                setting.counterpart.call("echo", port=port, count=sent, in_flight=in_flight)
-                cpu = (subject.call("cpu")["cpu"] - start) * count / sent
-        finally:
-            setting.counterpart.call("close", port=port)
+    @contextmanager
+    def prepare(pair: Pair) -> Iterator[Turn]:
+        def turn(count: int) -> Cpu:
+            # Each connection has its turn.
+            sent = max(count, connections)
+            cpu = pair.measure(pair.counterpart, "echo", count=sent, in_flight=in_flight)
+            return cpu / (sent / count)
 
-    return run
+        with clients(pair, connections, size, tls=tls):
+            yield turn
+
+    return prepare
 
 
-def client_handshakes(deflate: bool):
+def client_handshakes(*, deflate: bool = False) -> Prepare:
     """Open and close connections, as a client."""
 
-    def run(setting: Setting, subject: Process):
-        url = f"ws://127.0.0.1:{setting.port}/echo?size=16&deflate={int(deflate)}"
-        count = yield None
-        while True:
-            result = subject.call("handshakes", url=url, count=count, deflate=deflate)
-            count = yield result["cpu"]
+    @contextmanager
+    def prepare(pair: Pair) -> Iterator[Turn]:
+        options: dict[str, object] = {"kind": "binary", "size": 16}
+        if deflate:
+            options["deflate"] = 1
+        url = pair.url("/echo", options)
+        yield lambda count: pair.measure(
+            pair.subject, "handshakes", url=url, count=count, deflate=deflate
+        )
 
-    return run
+    return prepare
 
 
-def server_handshakes(deflate: bool):
+def server_handshakes(*, deflate: bool = False) -> Prepare:
     """Open and close connections, as a server."""
 
-    def run(setting: Setting, subject: Process):
-        port = subject.call("listen", deflate=deflate)["port"]
-        count = yield None
-        while True:
-            start = subject.call("cpu")["cpu"]
-            setting.counterpart.call("handshakes", port=port, count=count, deflate=deflate)
-            count = yield subject.call("cpu")["cpu"] - start
+    @contextmanager
+    def prepare(pair: Pair) -> Iterator[Turn]:
+        port = pair.subject.call("listen", deflate=deflate)["port"]
+        yield lambda count: pair.measure(
+            pair.counterpart, "handshakes", port=port, count=count, deflate=deflate
+        )
 
-    return run
+    return prepare
 
 
-def broadcast(connections: int, size: int, deflate: bool):
+def broadcast(connections: int, size: int, *, deflate: bool = False) -> Prepare:
     """Send a message to many clients, as a server."""
     message = make_payloads("json", size)[0].decode()
 
-    def run(setting: Setting, subject: Process):
-        port = subject.call("listen", deflate=deflate)["port"]
-        setting.counterpart.call(
-            "connect", port=port, count=connections, size=16, deflate=deflate, certificate=None
-        )
-        try:
-            cpu = None
-            while True:
-                count = yield cpu
-                cpu = 0.0
-                for _ in range(count):
-                    setting.counterpart.call("expect", port=port, count=connections)
-                    start = subject.call("cpu")["cpu"]
-                    subject.call("broadcast", message=message)
-                    setting.counterpart.call("wait", port=port)
-                    cpu += subject.call("cpu")["cpu"] - start
-        finally:
-            setting.counterpart.call("close", port=port)
+    @contextmanager
+    def prepare(pair: Pair) -> Iterator[Turn]:
+        def turn(count: int) -> Cpu:
+            cpu = Cpu(0, 0)
+            for _ in range(count):
+                pair.counterpart.call("expect", count=connections)
+                before = pair.cpu()
+                pair.subject.call("broadcast", message=message)
+                pair.counterpart.call("wait")
+                cpu += pair.cpu() - before
+            return cpu
 
-    return run
+        with clients(pair, connections, 16, deflate=deflate):
+            yield turn
+
+    return prepare
 
 
-CLIENT, SERVER = "As a client", "As a server"
+CLIENT, SERVER, MEMORY = "As a client", "As a server", "Memory"
 
 WORKS = [
     *(
@@ -199,8 +261,7 @@ WORKS = [
             CLIENT,
             f"stream of {size_name(size)}, binary, async for",
             stream("binary", size),
-            client=True,
-            full=size in (2**16,),
+            full=size == 2**16,
         )
         for size in (16, 256, 2**13, 2**16, 2**20)
     ),
@@ -209,14 +270,12 @@ WORKS = [
         CLIENT,
         "stream of 256 B, text, async for",
         stream("text", 256),
-        client=True,
     ),
     Work(
         "client-stream-recv-16",
         CLIENT,
         "stream of 16 B, binary, recv()",
         stream("binary", 16, method="receive"),
-        client=True,
         full=True,
     ),
     Work(
@@ -224,7 +283,6 @@ WORKS = [
         CLIENT,
         "stream of JSON of 1 KiB, compressed",
         stream("json", 1024, deflate=True),
-        client=True,
         deflate=True,
     ),
     Work(
@@ -232,50 +290,54 @@ WORKS = [
         CLIENT,
         "stream of 256 B, TLS",
         stream("binary", 256, tls=True),
-        client=True,
-        # Version 2.3.1 of its API doesn't go on reading, with TLS on uvloop.
-        without=("bare TCP", "picows API"),
+        without={"picows API": "2.3.1 stops reading for a minute at times, with TLS on uvloop"},
     ),
     *(
         Work(
             f"client-round-trip-{size}",
             CLIENT,
             f"round trip of {size_name(size)}, one at a time",
-            client_echo(size, None),
-            client=True,
-            without=() if size == 256 else ("bare TCP",),
+            client_echo(size),
             full=size != 256,
         )
-        for size in (16, 256, 2**13)
+        for size in (16, 256, 2**13, 2**20)
+    ),
+    Work(
+        "client-round-trip-tls",
+        CLIENT,
+        "round trip of 256 B, one at a time, TLS",
+        client_echo(256, tls=True),
+        full=True,
     ),
     Work(
         "client-in-flight-256",
         CLIENT,
         "round trip of 256 B, 64 in flight",
         client_echo(256, 64),
-        client=True,
-    ),
-    Work(
-        "client-round-trip-tls",
-        CLIENT,
-        "round trip of 256 B, TLS",
-        client_echo(256, None, tls=True),
-        client=True,
-        full=True,
     ),
     Work(
         "client-handshake",
         CLIENT,
         "opening and closing handshake",
-        client_handshakes(False),
-        client=True,
+        client_handshakes(),
     ),
     Work(
-        "server-round-trip-256",
-        SERVER,
-        "echo of 256 B, one at a time",
-        server_echo(256, 1),
-        client=False,
+        "client-handshake-deflate",
+        CLIENT,
+        "opening and closing handshake, with compression",
+        client_handshakes(deflate=True),
+        deflate=True,
+        full=True,
+    ),
+    *(
+        Work(
+            f"server-round-trip-{size}",
+            SERVER,
+            f"echo of {size_name(size)}, one at a time",
+            server_echo(size),
+            full=size != 256,
+        )
+        for size in (256, 2**20)
     ),
     *(
         Work(
@@ -283,7 +345,6 @@ WORKS = [
             SERVER,
             f"echo of {size_name(size)}, 64 in flight",
             server_echo(size, 64),
-            client=False,
             full=size != 256,
         )
         for size in (16, 256, 2**13)
@@ -293,22 +354,19 @@ WORKS = [
         SERVER,
         "echo of 256 B, 64 in flight, TLS",
         server_echo(256, 64, tls=True),
-        client=False,
         full=True,
     ),
     Work(
         "server-handshake",
         SERVER,
         "opening and closing handshake",
-        server_handshakes(False),
-        client=False,
+        server_handshakes(),
     ),
     Work(
         "server-handshake-deflate",
         SERVER,
-        "the same, with compression",
-        server_handshakes(True),
-        client=False,
+        "opening and closing handshake, with compression",
+        server_handshakes(deflate=True),
         deflate=True,
         full=True,
     ),
@@ -316,28 +374,28 @@ WORKS = [
         "broadcast",
         SERVER,
         "broadcast of 4 KiB to 1,000 clients",
-        broadcast(1000, 4096, False),
-        client=False,
+        broadcast(1000, 4096),
         limit=20,
+        connections=1000,
     ),
     Work(
         "broadcast-deflate",
         SERVER,
-        "the same, compressed",
-        broadcast(1000, 4096, True),
-        client=False,
+        "broadcast of 4 KiB to 1,000 clients, compressed",
+        broadcast(1000, 4096, deflate=True),
         deflate=True,
         limit=20,
+        connections=1000,
     ),
     *(
         Work(
             f"server-connections-{connections}",
             SERVER,
             f"echo of 256 B, one in flight on each of {connections:,} connections",
-            server_echo(256, 1, connections=connections),
-            client=False,
+            server_echo(256, connections=connections),
+            connections=connections,
             full=connections != 1000,
         )
-        for connections in (10, 100, 1000, 8000)
+        for connections in (10, 100, 1000, 10000)
     ),
 ]

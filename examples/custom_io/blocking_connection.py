@@ -130,7 +130,7 @@ class Connection:
         """
         self._flush()
         if self.session.protocol.state is State.OPEN:
-            self.session.send_message(message)
+            self.session.protocol.send_message(message)
             self._flush()
             if not self.session.lost:
                 return

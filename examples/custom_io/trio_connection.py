@@ -135,7 +135,7 @@ class Connection:
         if self._is_closing():
             await self._wait_until(lambda: self.session.lost)
             raise self.session.closed_exception()
-        self.session.send_message(message)
+        self.session.protocol.send_message(message)
         self._flush()
 
     async def close(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "") -> None:

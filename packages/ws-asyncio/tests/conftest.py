@@ -497,6 +497,9 @@ class MemoryTransport(asyncio.Transport):
         self._drain(size)
         self._finish()
 
+    def set_protocol(self, protocol):
+        self._protocol = protocol
+
     def receive(self, data):
         """Receive bytes; :obj:`None` for the end of the stream."""
         self._incoming.append(data)
@@ -520,9 +523,20 @@ class MemoryTransport(asyncio.Transport):
         while self._incoming and self.reading and not self._closing:
             data = self._incoming.popleft()
             if data is not None:
-                self._protocol.data_received(data)
+                self._deliver(data)
             elif not self._protocol.eof_received():
                 self.close()
+
+    def _deliver(self, data):
+        if not isinstance(self._protocol, asyncio.BufferedProtocol):
+            self._protocol.data_received(data)
+            return
+        buffer = self._protocol.get_buffer(-1)
+        size = min(len(buffer), len(data))
+        buffer[:size] = data[:size]
+        if data[size:]:
+            self._incoming.appendleft(data[size:])
+        self._protocol.buffer_updated(size)
 
     def _drain(self, size):
         data, self.buffer = self.buffer[:size], self.buffer[size:]

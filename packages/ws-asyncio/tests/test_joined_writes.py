@@ -35,10 +35,21 @@ async def test_messages_that_follow_in_the_same_turn_leave_in_one_write(link, si
     with counting(connection) as writes:
         for i in range(10):
             await connection.send(str(i))
-        assert peer.messages == ["0"]
+        assert peer.messages == ["0", "1"]
         await asyncio.sleep(0)
     assert peer.messages == [str(i) for i in range(10)]
-    assert len(writes) == 2
+    assert len(writes) == 3
+
+
+async def test_answers_to_messages_that_arrive_one_by_one_need_no_end_of_the_turn(link, clock):
+    connection, peer = await link()
+    for i in range(3):
+        peer.send(f"question {i}")
+        assert await connection.recv() == f"question {i}"
+        with counting(connection) as writes:
+            await connection.send(f"answer {i}")
+            assert len(writes) == 1
+        assert not connection._joining
 
 
 async def test_messages_of_many_tasks_leave_in_one_write(link):
@@ -46,7 +57,7 @@ async def test_messages_of_many_tasks_leave_in_one_write(link):
     with counting(connection) as writes:
         await asyncio.gather(*(connection.send(str(i)) for i in range(10)))
     assert peer.messages == [str(i) for i in range(10)]
-    assert len(writes) == 2
+    assert len(writes) == 3
 
 
 async def test_first_message_of_the_next_turn_leaves_at_once(link):
@@ -150,6 +161,7 @@ async def test_message_before_the_last_is_cancelled_leaves_all_the_same(link, cl
     connection, peer = await link()
 
     async def produce():
+        await connection.send("0")
         await connection.send("1")
         await connection.send("2")
         asyncio.current_task().cancel()
@@ -159,7 +171,7 @@ async def test_message_before_the_last_is_cancelled_leaves_all_the_same(link, cl
     with pytest.raises(asyncio.CancelledError):
         await task
     await clock.settle()
-    assert peer.messages == ["1", "2"]
+    assert peer.messages == ["0", "1", "2"]
 
 
 async def test_cancelled_sender_that_waits_sends_nothing(link, clock):
@@ -186,10 +198,11 @@ async def test_cancelled_sender_that_waits_sends_nothing(link, clock):
 @pytest.mark.parametrize("tls", [False, True])
 async def test_messages_leave_before_the_close_frame_of_the_same_turn(link, side, tls):
     connection, peer = await link(side, tls=tls)
+    await connection.send("0")
     await connection.send("1")
     await connection.send("2")
     await connection.close()
-    assert peer.messages == ["1", "2"]
+    assert peer.messages == ["0", "1", "2"]
     assert peer.opcodes()[-1] is Opcode.CLOSE
     assert connection.close_code == CloseCode.NORMAL_CLOSURE
 
@@ -198,12 +211,13 @@ async def test_messages_leave_before_the_close_frame_of_the_same_turn(link, side
 @pytest.mark.parametrize("tls", [False, True])
 async def test_messages_leave_before_the_answer_to_a_close_frame_of_the_same_turn(link, side, tls):
     connection, peer = await link(side, tls=tls)
+    await connection.send("0")
     await connection.send("1")
     await connection.send("2")
     peer.close()
     with pytest.raises(ConnectionClosed):
         await connection.send("3")
-    assert peer.messages == ["1", "2"]
+    assert peer.messages == ["0", "1", "2"]
     assert peer.opcodes()[-1] is Opcode.CLOSE
     await connection.wait_closed()
     assert peer.protocol.close_code == CloseCode.NORMAL_CLOSURE
@@ -212,39 +226,43 @@ async def test_messages_leave_before_the_answer_to_a_close_frame_of_the_same_tur
 @SIDES
 async def test_messages_leave_before_the_connection_fails_in_the_same_turn(link, side):
     connection, peer = await link(side)
+    await connection.send("0")
     await connection.send("1")
     await connection.send("2")
     connection.transport._read()
     connection.data_received(b"\xff\xff")
     await connection.wait_closed()
-    assert peer.messages == ["1", "2"]
+    assert peer.messages == ["0", "1", "2"]
     assert peer.protocol.close_code == CloseCode.PROTOCOL_ERROR
 
 
 async def test_messages_leave_before_the_end_of_the_stream_of_the_same_turn(link):
     connection, peer = await link(Side.SERVER)
     peer.silent = True
+    await connection.send("0")
     await connection.send("1")
     await connection.send("2")
     peer.send_eof()
     await connection.wait_closed()
-    assert peer.messages == ["1", "2"]
+    assert peer.messages == ["0", "1", "2"]
 
 
 @SIDES
 async def test_connection_may_be_lost_before_the_turn_ends(link, side):
     connection, peer = await link(side)
+    await connection.send("0")
     await connection.send("1")
     await connection.send("2")
     peer.transport.lose(ConnectionResetError("gone"))
     with pytest.raises(ConnectionClosedError):
         await connection.send("3")
     await connection.wait_closed()
-    assert peer.messages == ["1"]
+    assert peer.messages == ["0", "1"]
 
 
 async def test_nothing_is_written_after_the_connection_is_lost(link):
     connection, peer = await link()
+    await connection.send("0")
     await connection.send("1")
     await connection.send("2")
     with counting(connection) as writes:
@@ -254,17 +272,18 @@ async def test_nothing_is_written_after_the_connection_is_lost(link):
         await asyncio.sleep(0)
         await asyncio.sleep(0)
     assert writes == []
-    assert peer.messages == ["1"]
+    assert peer.messages == ["0", "1"]
     assert connection.state is State.CLOSED
 
 
 async def test_aborted_connection_writes_nothing_more(link):
     connection, peer = await link()
+    await connection.send("0")
     await connection.send("1")
     await connection.send("2")
     connection.transport.abort()
     await connection.wait_closed()
-    assert peer.messages == ["1"]
+    assert peer.messages == ["0", "1"]
 
 
 async def test_rest_of_a_large_message_is_not_written_once_the_connection_is_lost(link):

@@ -121,7 +121,12 @@ class Talk(RuleBasedStateMachine):
             return False
         data = bytes(self.wire[side][:size])
         del self.wire[side][:size]
-        if data:
+        if data and side is Side.CLIENT:
+            # At the least cost.
+            pos = session.receive_messages(memoryview(data), len(data))
+            if pos < len(data):
+                self.answered[side] += session.receive_data(data[pos:], self.now)
+        elif data:
             self.answered[side] += session.receive_data(data, self.now)
         elif self.eof[side]:
             session.receive_eof()
@@ -143,7 +148,7 @@ class Talk(RuleBasedStateMachine):
             if cuts:
                 session.protocol.send_continuation(text.encode(), fin=True)
             else:
-                session.send_message(text)
+                session.protocol.send_message(text)
         except InvalidState:
             assert session.protocol.state is not State.OPEN or session.protocol.eof_sent
         else:

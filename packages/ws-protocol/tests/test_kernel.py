@@ -8,6 +8,7 @@ import logging
 import os
 import subprocess
 import sys
+import tracemalloc
 import types
 
 import pytest
@@ -15,6 +16,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ws_protocol import _pure, kernel
+from ws_protocol.exceptions import PayloadTooBig, ProtocolError, TooManyFragments
 from ws_protocol.frames import Frame, Opcode
 from ws_protocol.reader import FrameReader
 
@@ -37,9 +39,13 @@ def mask_naively(data, mask):
     return bytes(byte ^ mask[i % 4] for i, byte in enumerate(data))
 
 
-def read(form, data, *, pos=0, masked=False, max_size=1000, decode=None):
+def read(
+    form, data, *, pos=0, end=None, until=sys.maxsize, masked=False, max_size=1000, decode=None
+):
     messages = []
-    return form.read_messages(data, pos, masked, max_size, decode, messages), messages
+    end = len(data) if end is None else end
+    pos = form.read_messages(data, pos, end, until, masked, max_size, decode, messages)
+    return pos, messages
 
 
 # Masking
@@ -155,7 +161,8 @@ def test_all_messages_of_a_chunk_are_read_and_added(form, mask):
     frames = [form.build_frame(head, payload, mask) for head, payload, _ in WHOLE.values()]
     messages = ["before"]
     data = b"skipped" + b"".join(frames)
-    pos = form.read_messages(data, 7, mask is not None, 10**6, None, messages)
+    end = len(data)
+    pos = form.read_messages(data, 7, end, end, mask is not None, 10**6, None, messages)
     assert messages == ["before", *(message for _, _, message in WHOLE.values())]
     assert pos == len(data)
 
@@ -203,7 +210,7 @@ def test_reading_raises_what_decoding_raises(form):
     messages = []
     data = form.build_frame(0x82, b"first", None) + form.build_frame(0xC1, b"a", None)
     with pytest.raises(LookupError) as raised:
-        form.read_messages(data, 0, False, 1000, decode, messages)
+        form.read_messages(data, 0, len(data), len(data), False, 1000, decode, messages)
     assert raised.value.args == (0xC1, b"a")
     assert messages == [b"first"]
 
@@ -247,8 +254,194 @@ def test_reading_stops_at_a_length_that_is_not_minimal_or_not_there(form, length
 
 def test_nothing_is_read_after_the_end(form):
     assert read(form, b"\x81\x00", pos=2) == (2, [])
-    assert read(form, b"\x81\x00", pos=3) == (3, [])
     assert read(form, b"") == (0, [])
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+def test_chunk_may_be_the_start_of_something_longer(form, mask, kind):
+    frame = form.build_frame(0x82, b"binary", mask)
+    data = kind(frame * 3)
+    for end in range(len(frame), 2 * len(frame)):
+        assert read(form, data, end=end, masked=mask is not None) == (len(frame), [b"binary"])
+    _, messages = read(form, data, masked=mask is not None)
+    assert messages == [b"binary"] * 3
+    assert all(type(message) is bytes for message in messages)
+
+
+def test_last_frame_that_is_read_begins_before_a_position(form, mask):
+    frame = form.build_frame(0x81, b"text", mask)
+    data = frame * 5
+    for until in range(len(data) + 1):
+        number = -(-until // len(frame))
+        pos, messages = read(form, data, until=until, masked=mask is not None)
+        assert (pos, messages) == (number * len(frame), ["text"] * number)
+
+
+@pytest.mark.parametrize("queue", [list, collections.deque])
+def test_messages_are_added_to_a_list_or_a_deque(form, queue):
+    messages = queue(["before"])
+    data = form.build_frame(0x81, b"a", None) + form.build_frame(0x82, b"b", None)
+    assert form.read_messages(data, 0, 6, 6, False, 10, None, messages) == 6
+    assert list(messages) == ["before", "a", b"b"]
+
+
+def test_messages_before_one_that_cannot_be_decoded_are_added_to_a_deque(form):
+    def decode(head, payload):
+        raise LookupError
+
+    messages = collections.deque()
+    data = form.build_frame(0x82, b"first", None) + form.build_frame(0xC1, b"a", None)
+    with pytest.raises(LookupError):
+        form.read_messages(data, 0, len(data), len(data), False, 1000, decode, messages)
+    assert list(messages) == [b"first"]
+
+
+def test_queue_may_refuse_messages(form):
+    class Full(collections.deque):
+        def extend(self, items):
+            raise OverflowError
+
+    data = form.build_frame(0x82, b"", None)
+    with pytest.raises(OverflowError):
+        form.read_messages(data, 0, 2, 2, False, 1000, None, Full())
+    with pytest.raises(AttributeError):
+        form.read_messages(data, 0, 2, 2, False, 1000, None, None)
+
+
+@pytest.mark.parametrize("pos, end", [(3, 2), (-1, 2), (0, 3), (0, -1), (3, 3)])
+def test_positions_must_be_in_the_data(form, pos, end):
+    with pytest.raises(ValueError, match="pos and end must be in order, and in data"):
+        read(form, b"\x81\x00", pos=pos, end=end)
+
+
+# Payloads in pieces
+
+
+def collect(form, payload, mask, pieces):
+    """Give a payload, masked, to a buffer: pieces that are appended, or read into it."""
+    buffer = form.PayloadBuffer(len(payload), mask)
+    wire = form.apply_mask(payload, mask) if mask else payload
+    pos = 0
+    for size, appended in pieces:
+        assert buffer.missing == len(payload) - pos
+        if appended:
+            piece = wire[pos : pos + size]
+            buffer.append(piece)
+            size = len(piece)
+        elif buffer.missing:
+            with buffer.get_buffer() as view:
+                assert 0 < len(view) <= buffer.missing
+                size = min(size, len(view))
+                view[:size] = wire[pos : pos + size]
+            buffer.advance(size)
+        else:
+            size = 0
+        assert buffer.last == payload[pos : pos + size] or not size
+        pos += size
+    buffer.append(wire[pos:])
+    assert buffer.missing == 0
+    assert buffer.size == len(payload)
+    return buffer.take()
+
+
+@given(
+    st.binary(min_size=1, max_size=300) | st.integers(1, 10**6).map(lambda size: b"ab\xff" * size),
+    st.sampled_from([b"", MASK]),
+    st.lists(st.tuples(st.integers(0, 200_000) | st.integers(0, 20), st.booleans())),
+)
+def test_payload_is_what_its_pieces_are(payload, mask, pieces):
+    for form in FORMS:
+        collected = collect(form, payload, mask, pieces)
+        assert type(collected) is bytes
+        assert collected == payload
+
+
+@pytest.mark.parametrize("mask", [b"a", b"abc", b"abcde"])
+def test_masking_key_of_a_payload_has_four_bytes_or_none(form, mask):
+    with pytest.raises(ValueError, match="mask must contain 4 bytes"):
+        form.PayloadBuffer(1, mask)
+
+
+@pytest.mark.parametrize("arguments", [(), (1,), (1, b"", 2)])
+def test_payload_is_collected_with_nothing_else(form, arguments):
+    with pytest.raises(TypeError):
+        form.PayloadBuffer(*arguments)
+    with pytest.raises(TypeError):
+        form.PayloadBuffer(1, b"", mask=b"")
+
+
+def test_payload_does_not_get_more_than_its_size(form):
+    buffer = form.PayloadBuffer(3, b"")
+    with pytest.raises(ValueError, match="more bytes than are missing"):
+        buffer.append(b"abcd")
+    buffer.append(b"ab")
+    with pytest.raises(ValueError, match="more bytes than are missing"):
+        buffer.append(b"cd")
+    with buffer.get_buffer() as view:
+        assert len(view) == 1
+        view[0] = ord("c")
+    for size in (2, -1):
+        with pytest.raises(ValueError, match="more bytes than are missing"):
+            buffer.advance(size)
+    with pytest.raises(TypeError):
+        buffer.advance("a")
+    with pytest.raises(TypeError):
+        buffer.append("a")
+    buffer.advance(1)
+    with pytest.raises(ValueError, match="nothing is missing"):
+        buffer.get_buffer()
+    assert buffer.take() == b"abc"
+
+
+def test_nothing_is_read_where_there_is_no_room(form):
+    buffer = form.PayloadBuffer(10**6, b"")
+    with pytest.raises(ValueError, match="more bytes than there was room for"):
+        buffer.advance(1)
+    with buffer.get_buffer() as view:
+        room = len(view)
+    with pytest.raises(ValueError, match="more bytes than there was room for"):
+        buffer.advance(room + 1)
+
+
+def test_payload_is_taken_once_and_whole(form):
+    buffer = form.PayloadBuffer(2, b"")
+    assert buffer.last == b""
+    for piece in (b"a", b"b"):
+        with pytest.raises(ValueError, match="the payload isn't whole"):
+            buffer.take()
+        buffer.append(piece)
+    assert buffer.take() == b"ab"
+    with pytest.raises(ValueError, match="the payload isn't whole"):
+        buffer.take()
+
+
+def test_payload_does_not_grow_while_what_is_read_into_is_in_use(form):
+    buffer = form.PayloadBuffer(10**6, b"")
+    with buffer.get_buffer() as view:
+        size = len(view)
+        with pytest.raises(BufferError):
+            buffer.append(bytes(size + 1))
+        view[:] = bytes(size)
+        buffer.advance(size)
+        with pytest.raises(BufferError):
+            buffer.get_buffer()
+    buffer.append(bytes(10**6 - size))
+    assert buffer.take() == bytes(10**6)
+
+
+def test_room_is_made_for_what_arrives_and_not_for_what_is_announced(form):
+    tracemalloc.start()
+    try:
+        buffer = form.PayloadBuffer(2**62, MASK)
+        buffer.append(bytes(1000))
+        _, small = tracemalloc.get_traced_memory()
+        with buffer.get_buffer() as view:
+            assert len(view) < 10**6
+        _, large = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert small < 20_000
+    assert large < 300_000
 
 
 # Messages taken
@@ -311,6 +504,7 @@ def feed(form, chunks, masked, messages):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("ws_protocol.reader.read_messages", form.read_messages)
         patch.setattr("ws_protocol.reader.apply_mask", form.apply_mask)
+        patch.setattr("ws_protocol.reader.PayloadBuffer", form.PayloadBuffer)
         reader = FrameReader(
             masked=masked, max_message_size=300, max_fragment_size=None, max_fragments=5
         )
@@ -344,6 +538,46 @@ def test_readers_with_either_form_give_the_same(data, cuts, masked, whole):
     chunks = [data[start:stop] for start, stop in itertools.pairwise(cuts)]
     results = [feed(form, chunks, masked, [] if whole else None) for form in FORMS]
     assert results == [results[0]] * len(FORMS)
+
+
+@given(STREAMS, st.lists(st.integers(0, 500)), st.booleans())
+def test_messages_are_the_same_at_the_least_cost(data, cuts, masked):
+    cuts = [0, *sorted(cuts), len(data)]
+    chunks = [data[start:stop] for start, stop in itertools.pairwise(cuts)]
+    reader = FrameReader(
+        masked=masked, max_message_size=300, max_fragment_size=None, max_fragments=5
+    )
+    frames, messages = [], collections.deque()
+    try:
+        for chunk in chunks:
+            size = len(chunk)
+            pos = reader.read_messages(memoryview(chunk + b"rest"), size, size, messages)
+            rest = []
+            try:
+                assert reader.feed(chunk, frames, rest, pos) == size
+            finally:
+                messages += rest
+        result = reader.closed, reader.describe_missing()
+    except (ProtocolError, UnicodeDecodeError, PayloadTooBig, TooManyFragments) as exc:
+        result = type(exc), str(exc)
+    assert (frames, list(messages), *result) == feed(kernel, chunks, masked, [])
+
+
+@given(STREAMS, st.integers(0, 500), st.booleans())
+def test_chunk_can_be_read_bit_by_bit(data, step, masked):
+    reader = FrameReader(
+        masked=masked, max_message_size=300, max_fragment_size=None, max_fragments=5
+    )
+    frames, messages, pos = [], [], 0
+    try:
+        while pos < len(data):
+            stop = reader.feed(data, frames, messages, pos, pos + step + 1)
+            assert pos < stop <= len(data)
+            pos = stop
+        result = reader.closed, reader.describe_missing()
+    except (ProtocolError, UnicodeDecodeError, PayloadTooBig, TooManyFragments) as exc:
+        result = type(exc), str(exc)
+    assert (frames, messages, *result) == feed(kernel, [data], masked, [])
 
 
 @given(STREAMS, st.booleans())
@@ -477,7 +711,9 @@ reader = FrameReader(
     masked=True, max_message_size=None, max_fragment_size=None, max_fragments=None
 )
 messages = []
-reader.feed(serialize_frame(0x81, b"hello", True) * 100, [], messages)
+data = serialize_frame(0x81, b"hello", True) * 100
+for pos in range(0, len(data), 1000):
+    reader.feed(data[pos : pos + 1000], [], messages)
 assert messages == ["hello"] * 100
 '''
 exec(code)

@@ -44,8 +44,20 @@ class Conversation(Session[str]):
     def receive_at_once(self, *frames):
         masked = self.protocol.side is Side.SERVER
         data = [serialize_frame(head, payload, masked) for head, payload in frames]
-        self.answered += self.receive_data(b"".join(data), self.now)
+        self.receive_chunk(b"".join(data))
         self.next_deadline(self.now)
+
+    def receive_chunk(self, data):
+        """Receive a chunk at the least cost, as I/O does that reads into buffers."""
+        while data and (buffer := self.get_buffer()) is not None:
+            with buffer:
+                size = min(len(buffer), len(data))
+                buffer[:size] = data[:size]
+            self.answered += self.receive_payload(size, self.now)
+            data = data[size:]
+        pos = self.receive_messages(memoryview(data + b"left from before"), len(data))
+        if pos < len(data):
+            self.answered += self.receive_data(data[pos:], self.now)
 
     def ping(self, data, waiter):
         self.send_ping(data, waiter, self.now)
@@ -82,6 +94,88 @@ def test_messages_are_received(connection):
         (0x81, "é".encode()), (0x02, b"a"), (0x89, b"ping"), (0x80, b"b"), (0x8A, b"pong")
     )
     assert connection.received() == ["é", b"ab"]
+
+
+def test_messages_are_received_at_the_least_cost(connection):
+    masked = connection.protocol.side is Side.SERVER
+    data = serialize_frame(0x81, b"text", masked) * 3
+    # What may be read next is known once there was something.
+    connection.receive_data(data, 0.0)
+    assert connection.receive_messages(data, len(data)) == len(data)
+    assert connection.received() == ["text"] * 6
+    ping = serialize_frame(0x89, b"", masked)
+    assert connection.receive_messages(data + ping, len(data + ping)) == len(data)
+
+
+def test_messages_are_not_received_before_those_that_wait(connection):
+    connection.receive(*[(0x82, bytes(30))] * 20)
+    masked = connection.protocol.side is Side.SERVER
+    data = b"".join(serialize_frame(0x82, b"%d" % number, masked) for number in range(20_000))
+    connection.receive_chunk(data)
+    assert connection.wants_unread() is False
+    last = serialize_frame(0x82, b"last", masked)
+    assert connection.receive_messages(last, len(last)) == 0
+    connection.receive_data(last, 0.0)
+    messages = []
+    while (message := connection.messages.get_message()) is not None:
+        messages.append(message)
+        process_events(connection)
+    assert messages[20:] == [*(b"%d" % number for number in range(20_000)), b"last"]
+
+
+def test_messages_are_received_in_another_way_when_frames_are_logged(side, caplog):
+    caplog.set_level(logging.DEBUG)
+    connection = Conversation(Protocol(side))
+    connection.receive((0x81, b"a"))
+    data = serialize_frame(0x81, b"b", side is Side.SERVER)
+    assert connection.receive_messages(data, len(data)) == 0
+
+
+@pytest.mark.parametrize("head", [0x81, 0x82])
+@pytest.mark.parametrize("size", [65_537, 300_000])
+def test_rest_of_a_large_payload_is_read_to_where_it_belongs(side, head, size):
+    connection = Conversation(Protocol(side))
+    message = b"0123456789" * (size // 10) + bytes(size % 10)
+    data = serialize_frame(head, message, side is Side.SERVER)
+    assert connection.get_buffer() is None
+    start = 0
+    for size in (1, 13, 20_000, 1000, len(data)):
+        connection.receive_chunk(data[start : start + size])
+        start += size
+    assert connection.get_buffer() is None
+    assert connection.received() == [message.decode() if head == 0x81 else message]
+    assert not connection.protocol.data_to_send()
+
+
+def test_text_that_is_read_to_where_it_belongs_is_checked(side):
+    connection = Conversation(Protocol(side))
+    data = serialize_frame(0x81, b"a" * 50_000 + b"\xff" * 50_000, side is Side.SERVER)
+    connection.receive_chunk(data[:1000])
+    assert connection.get_buffer() is not None
+    connection.receive_chunk(data[1000:])
+    assert connection.protocol.close_sent == Close(1007, "invalid start byte at position 50000")
+    assert connection.get_buffer() is None
+
+
+def test_large_payload_is_logged(side, caplog):
+    caplog.set_level(logging.DEBUG)
+    connection = Conversation(Protocol(side))
+    data = serialize_frame(0x82, bytes(100_000), side is Side.SERVER)
+    connection.receive_chunk(data[:1000])
+    connection.receive_chunk(data[1000:])
+    assert any(message.startswith("< BINARY") for message in caplog.messages)
+    assert connection.received() == [bytes(100_000)]
+
+
+def test_message_that_cannot_be_inflated_makes_the_connection_fail(side):
+    protocol = Protocol(side)
+    protocol.extensions = [PerMessageDeflate(False, False, 15, 15)]
+    connection = Conversation(protocol)
+    connection.receive((0x81, b"first"))
+    connection.receive_at_once((0x81, b"second"), (0xC1, b"\xff"), (0x81, b"never"))
+    assert connection.received() == ["first", "second"]
+    assert protocol.close_sent.code == 1002 or protocol.close_sent.code == 1007
+    assert protocol.data_to_send()
 
 
 @pytest.mark.parametrize("event", ["request", "response"])
@@ -605,7 +699,7 @@ def test_timeout_after_the_end_of_the_stream_is_not_the_cause(connection):
     ],
 )
 def test_kind_of_a_message_depends_on_its_type_unless_told(message, text, frame, connection, sent):
-    connection.send_message(message, text)
+    connection.protocol.send_message(message, text)
     head, payload = frame
     connection.send_fragment(message, text, first=True)
     connection.send_fragment(message, text, first=False)
@@ -637,7 +731,7 @@ def test_closing_after_a_fragmented_message_is_normal(connection, sent):
 @pytest.mark.parametrize("text", ["\ud800", "a\udfff"])
 def test_text_that_has_no_encoding_is_not_sent(text, connection):
     with pytest.raises(UnicodeEncodeError):
-        connection.send_message(text)
+        connection.protocol.send_message(text)
     with pytest.raises(UnicodeEncodeError):
         connection.send_fragment(text, None, first=True)
     assert connection.protocol.data_to_send() == []
@@ -647,7 +741,7 @@ def test_text_that_has_no_encoding_is_not_sent(text, connection):
 def test_messages_and_fragments_are_not_mixed(connection):
     connection.send_fragment(b"a", None, first=True)
     with pytest.raises(ProtocolError):
-        connection.send_message(b"b")
+        connection.protocol.send_message(b"b")
     with pytest.raises(ProtocolError):
         connection.send_fragment(b"b", None, first=True)
     connection.send_fragment(b"b", None, first=False)
@@ -658,7 +752,7 @@ def test_nothing_is_sent_once_the_connection_closes(end, connection):
     getattr(connection, end)()
     connection.protocol.data_to_send()
     with pytest.raises(InvalidState):
-        connection.send_message(b"a")
+        connection.protocol.send_message(b"a")
     with pytest.raises(InvalidState):
         connection.send_fragment(b"a", None, first=True)
     connection.close()
@@ -983,7 +1077,7 @@ class Pair:
         is_open = session.protocol.state is State.OPEN
         if action == "send" and is_open:
             message = b"%d" % len(end.sent)
-            session.send_message(message)
+            session.protocol.send_message(message)
             end.sent.append(message)
         elif action == "ping" and is_open:
             waiter = object()
@@ -1130,7 +1224,7 @@ def test_close_frame_is_noted_late(side, began):
     assert connection.closed_exception().__cause__ is None
     # Nothing is answered any more, and nothing follows a close frame.
     assert connection.protocol.data_to_send() == [SEND_EOF]
-    connection.protocol.receive_late_data(b"\x82\x00")
+    assert connection.protocol.receive_piece(b"\x82\x00", 0, 2) == 2
     assert connection.protocol.events_received() == []
 
 

@@ -614,6 +614,8 @@ def test_client_is_refused_when_there_are_enough_handshakes(run, open_tcp):
     # Which is done now, and isn't in the way any more.
     sock.sendall(REQUEST)
     assert sock.recv(65536).startswith(b"HTTP/1.1 101 ")
+    # Its thread goes on after the response was sent.
+    wait_until(lambda: not server._admission._opening)
     with connect(get_uri(server)):
         pass
 

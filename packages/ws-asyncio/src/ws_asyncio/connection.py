@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
+import threading
 from collections.abc import (
     AsyncIterable,
     AsyncIterator,
@@ -37,8 +39,32 @@ __all__ = ["Connection"]
 # Bytes from which on something is written alone, rather than copied together with something else.
 _LARGE = 65536
 
+# How many bytes are read from the network at once, but for large messages.
+_CHUNK = 65536
 
-class Connection(BaseConnection[asyncio.Future[float]], asyncio.Protocol):
+
+class _SharedChunk(threading.local):
+    """What all connections of a thread read into: each has processed what it read before another
+    reads."""
+
+    def __init__(self) -> None:
+        self.view = memoryview(bytearray(_CHUNK))
+
+
+_shared_chunk = _SharedChunk()
+
+# Event loops of Windows start to read long before there is something.
+if sys.platform == "win32":  # pragma: no cover  # there, it is measured, and not elsewhere
+    _TransportProtocol = asyncio.Protocol
+else:
+    _TransportProtocol = asyncio.BufferedProtocol
+
+
+# The protocol of transports whose connection is lost.
+_nobody = _TransportProtocol()
+
+
+class Connection(BaseConnection[asyncio.Future[float]], _TransportProtocol):
     """A WebSocket connection on asyncio.
 
     :class:`~ws_asyncio.client.ClientConnection` and :class:`~ws_asyncio.server.ServerConnection`
@@ -112,7 +138,14 @@ class Connection(BaseConnection[asyncio.Future[float]], asyncio.Protocol):
         self._stream: object | None = None
         self._reading_paused = False
 
-        # Whether something was written in this turn of the event loop, and what joins it.
+        self._chunk = _shared_chunk.view
+        # Whether the next bytes may belong to a large message, and whether they are read there.
+        self._may_read_payload = False
+        self._reading_payload = False
+
+        # Whether a message was sent since something arrived.
+        self._sent = False
+        # Whether the end of this turn of the event loop is awaited, and what leaves then.
         self._joining = False
         self._joined: list[bytes] = []
         # How many bytes more may be joined before as many wait as may wait; None if unknown.
@@ -337,7 +370,7 @@ class Connection(BaseConnection[asyncio.Future[float]], asyncio.Protocol):
         if self.protocol.state is not State.OPEN or self.transport.is_closing():
             await self._refuse_to_send()
         if isinstance(message, (str, bytes, bytearray, memoryview)):
-            self.session.send_message(message, text)
+            self.protocol.send_message(message, text)
             self._send(self.protocol.data_to_send())
         else:
             await self._send_fragments(check_iterable(message), text)
@@ -631,16 +664,23 @@ class Connection(BaseConnection[asyncio.Future[float]], asyncio.Protocol):
     def _send(self, writes: list[bytes]) -> None:
         """Send something.
 
-        What is sent in one turn of the event loop leaves in one write, or two: the first message
-        goes out at once, unless others wait to be received, since each may have an answer, and
-        those that follow are joined until the turn ends.
+        What is sent in one turn of the event loop leaves in one write, or in a few: the first
+        message goes out at once, unless others wait to be received, since each may have an answer,
+        and those that follow are joined until the turn ends.
+
+        Whoever sends one message for each that arrives is spared to be called at the end of the
+        turn. So if another follows the first that was sent since something arrived, that leaves at
+        once, too.
         """
         if self._joining:
             self._join(writes)
             return
-        self._joining = True
-        self.loop.call_soon(self._end_turn)
-        if self._messages.frames:
+        waiting = len(self._messages.frames) > 0
+        if waiting or self._sent:
+            self._joining = True
+            self.loop.call_soon(self._end_turn)
+        self._sent = True
+        if waiting:
             self._join(writes)
         else:
             self._write_now(writes)
@@ -740,6 +780,8 @@ class Connection(BaseConnection[asyncio.Future[float]], asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell everybody who waits that the TCP connection is gone."""
+        # TLS transports keep methods of a protocol that reads into buffers: it would be a cycle.
+        self.transport.set_protocol(_nobody)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -780,8 +822,39 @@ class Connection(BaseConnection[asyncio.Future[float]], asyncio.Protocol):
             if not writer.done():
                 writer.set_result(None)
 
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Return what the event loop is to read into."""
+        if self._may_read_payload:
+            payload = self.session.get_buffer()
+            if payload is not None:
+                self._reading_payload = True
+                return payload
+            self._may_read_payload = False
+        return self._chunk
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Receive bytes, which are where :meth:`get_buffer` said."""
+        self._sent = False
+        session = self.session
+        if self._reading_payload:
+            self._reading_payload = False
+            self._process_received(session.receive_payload(nbytes, self.loop.time()))
+            return
+        chunk = self._chunk
+        pos = session.receive_messages(chunk, nbytes)
+        if pos < nbytes:
+            self.data_received(bytes(chunk[pos:nbytes]))
+            return
+        receiver = self._receiver
+        if receiver is not None and not receiver.done():
+            receiver.set_result(None)
+        if self._messages.paused:
+            self._adjust_reading()
+
     def data_received(self, data: bytes) -> None:
         """Receive bytes."""
+        self._sent = False
+        self._may_read_payload = True
         self._process_received(self.session.receive_data(data, self.loop.time()))
 
     def eof_received(self) -> None:

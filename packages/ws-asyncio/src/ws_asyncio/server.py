@@ -599,15 +599,15 @@ def serve(
         protocol = ServerProtocol(origins=origins, allowed_hosts=allowed_hosts)
         ServerConnection(protocol, server, max_queue=max_queue, write_limit=write_limit)
         listening = server._listening
-        factory: Callable[[], asyncio.Protocol]
+        factory: Callable[[], asyncio.BaseProtocol]
         if context is None:
 
-            def factory() -> asyncio.Protocol:
+            def factory() -> asyncio.BaseProtocol:
                 return make_connection(listening[0])
 
         else:
 
-            def factory() -> asyncio.Protocol:
+            def factory() -> asyncio.BaseProtocol:
                 return TLSAcceptor(accept)
 
             def accept(transport: asyncio.Transport) -> None:

@@ -397,7 +397,7 @@ class WebSocketCommonProtocol(SessionProtocol):
             await asyncio.shield(self._fragmented_send)
             await self.ensure_open()
         if isinstance(message, (str, bytes, bytearray, memoryview)):
-            self._session.send_message(message)
+            self._protocol.send_message(message)
             self._send(self._protocol.data_to_send())
             if self._writing_paused:
                 await self._drain()

@@ -47,6 +47,27 @@ mask_bytes(unsigned char *restrict to, const unsigned char *restrict from, Py_ss
     return any | word;
 }
 
+/* The same, where the bytes are. */
+static void
+mask_in_place(unsigned char *data, Py_ssize_t size, const unsigned char *key)
+{
+    uint64_t key8, word;
+    unsigned char keys[8];
+    Py_ssize_t words = size / 8, i;
+
+    memcpy(keys, key, 4);
+    memcpy(keys + 4, key, 4);
+    memcpy(&key8, keys, 8);
+    for (i = 0; i < words; i++) {
+        memcpy(&word, data + 8 * i, 8);
+        word ^= key8;
+        memcpy(data + 8 * i, &word, 8);
+    }
+    for (i = 8 * words; i < size; i++) {
+        data[i] ^= key[i & 3];
+    }
+}
+
 static int
 get_mask(PyObject *mask, unsigned char *key)
 {
@@ -229,107 +250,161 @@ decode_message(PyObject *decode, int head, PyObject *payload)
 }
 
 PyDoc_STRVAR(read_messages_doc,
-             "read_messages($module, data, pos, masked, max_size, decode, messages, /)\n--\n\n"
+             "read_messages($module, data, pos, end, until, masked, max_size, decode, messages, /)\n"
+             "--\n\n"
              "Read frames that are whole messages out of a chunk, up to one that isn't.");
 
-static PyObject *
-read_messages(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t number)
-{
-    const unsigned char *data;
-    Py_ssize_t pos, end, max_size;
+/* What read_messages() was told about frames. */
+struct wanted {
     int masked;
-    PyObject *decode, *messages;
+    Py_ssize_t max_size;
+    PyObject *decode;
+};
 
-    if (check_number_of_arguments("read_messages", number, 6) < 0) {
-        return NULL;
+/* Read the frame at a position. Return where it ends, and the message in it; the same position if
+   it isn't a whole message, and -1 with an exception. */
+static Py_ssize_t
+read_message(const unsigned char *data, Py_ssize_t pos, Py_ssize_t end,
+             const struct wanted *wanted, PyObject **message)
+{
+    int head = data[pos], encoded = 0;
+    Py_ssize_t size = data[pos + 1], start = pos + 2;
+    const unsigned char *key = NULL;
+
+    if (head == (TEXT | RSV1) || head == (BINARY | RSV1)) {
+        encoded = wanted->decode != Py_None;
     }
-    decode = args[4];
-    messages = args[5];
-    if (!PyBytes_Check(args[0]) || !PyList_Check(messages)) {
-        PyErr_SetString(PyExc_TypeError, "read_messages() takes bytes and a list");
-        return NULL;
+    if ((head != TEXT && head != BINARY && !encoded) || (size >= MASKED) != wanted->masked) {
+        return pos;
     }
-    data = (const unsigned char *)PyBytes_AS_STRING(args[0]);
-    end = PyBytes_GET_SIZE(args[0]);
-    pos = PyLong_AsSsize_t(args[1]);
-    masked = PyObject_IsTrue(args[2]);
-    max_size = PyLong_AsSsize_t(args[3]);
-    if (masked < 0 || PyErr_Occurred()) {
-        return NULL;
+    size &= MASKED - 1;
+    if (size == 126) {
+        if (end - start < 2) {
+            return pos;
+        }
+        size = (Py_ssize_t)data[start] << 8 | data[start + 1];
+        start += 2;
+        if (size < 126) {
+            return pos;
+        }
     }
-    if (pos < 0) {
-        PyErr_SetString(PyExc_ValueError, "pos must be at least 0");
-        return NULL;
+    else if (size == 127) {
+        uint64_t long_size = 0;
+
+        if (end - start < 8) {
+            return pos;
+        }
+        for (int i = 0; i < 8; i++) {
+            long_size = long_size << 8 | data[start + i];
+        }
+        start += 8;
+        /* It must be in the chunk, which is also what makes it a Py_ssize_t. */
+        if (long_size < 65536 || long_size > (uint64_t)(end - start)) {
+            return pos;
+        }
+        size = (Py_ssize_t)long_size;
     }
-    while (end - pos >= 2) {
-        int head = data[pos];
-        Py_ssize_t size = data[pos + 1], start = pos + 2;
-        const unsigned char *key = NULL;
+    if (wanted->masked) {
+        if (end - start < 4) {
+            return pos;
+        }
+        key = data + start;
+        start += 4;
+    }
+    if (size > end - start || size > wanted->max_size) {
+        return pos;
+    }
+    *message = head == TEXT ? read_text(data + start, size, key)
+                            : read_binary(data + start, size, key);
+    if (encoded && *message != NULL) {
+        *message = decode_message(wanted->decode, head, *message);
+    }
+    if (*message == NULL) {
+        return PyErr_Occurred() ? -1 : pos;
+    }
+    return start + size;
+}
+
+/* Read frames one after another. Return where the last one ends; -1 with an exception. */
+static Py_ssize_t
+read_frames(const unsigned char *data, Py_ssize_t pos, Py_ssize_t end, Py_ssize_t until,
+            const struct wanted *wanted, PyObject *messages)
+{
+    while (pos < until && end - pos >= 2) {
         PyObject *message;
-        int encoded = 0, failed;
+        Py_ssize_t next = read_message(data, pos, end, wanted, &message);
+        int failed;
 
-        if (head == (TEXT | RSV1) || head == (BINARY | RSV1)) {
-            encoded = decode != Py_None;
-        }
-        if ((head != TEXT && head != BINARY && !encoded) || (size >= MASKED) != masked) {
-            break;
-        }
-        size &= MASKED - 1;
-        if (size == 126) {
-            if (end - start < 2) {
-                break;
-            }
-            size = (Py_ssize_t)data[start] << 8 | data[start + 1];
-            start += 2;
-            if (size < 126) {
-                break;
-            }
-        }
-        else if (size == 127) {
-            uint64_t long_size = 0;
-
-            if (end - start < 8) {
-                break;
-            }
-            for (int i = 0; i < 8; i++) {
-                long_size = long_size << 8 | data[start + i];
-            }
-            start += 8;
-            /* It must be in the chunk, which is also what makes it a Py_ssize_t. */
-            if (long_size < 65536 || long_size > (uint64_t)(end - start)) {
-                break;
-            }
-            size = (Py_ssize_t)long_size;
-        }
-        if (masked) {
-            if (end - start < 4) {
-                break;
-            }
-            key = data + start;
-            start += 4;
-        }
-        if (size > end - start || size > max_size) {
-            break;
-        }
-        message = head == TEXT ? read_text(data + start, size, key)
-                               : read_binary(data + start, size, key);
-        if (encoded && message != NULL) {
-            message = decode_message(decode, head, message);
-        }
-        if (message == NULL) {
-            if (PyErr_Occurred()) {
-                return NULL;
-            }
-            break;
+        if (next <= pos) {
+            return next < 0 ? next : pos;
         }
         failed = PyList_Append(messages, message);
         Py_DECREF(message);
         if (failed < 0) {
-            return NULL;
+            return -1;
         }
-        pos = start + size;
+        pos = next;
     }
-    return PyLong_FromSsize_t(pos);
+    return pos;
+}
+
+/* Add items to a queue, as what was raised before, if anything, goes on. Return -1 if that fails. */
+static int
+extend(PyObject *queue, PyObject *items)
+{
+    PyObject *type, *value, *traceback, *result;
+
+    if (PyList_GET_SIZE(items) == 0) {
+        return 0;
+    }
+    PyErr_Fetch(&type, &value, &traceback);
+    result = PyObject_CallMethod(queue, "extend", "O", items);
+    if (result == NULL) {
+        Py_XDECREF(type);
+        Py_XDECREF(value);
+        Py_XDECREF(traceback);
+        return -1;
+    }
+    Py_DECREF(result);
+    PyErr_Restore(type, value, traceback);
+    return 0;
+}
+
+static PyObject *
+read_messages(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t number)
+{
+    Py_buffer data;
+    Py_ssize_t pos, end, until;
+    struct wanted wanted;
+    PyObject *messages;
+
+    if (check_number_of_arguments("read_messages", number, 8) < 0) {
+        return NULL;
+    }
+    pos = PyLong_AsSsize_t(args[1]);
+    end = PyLong_AsSsize_t(args[2]);
+    until = PyLong_AsSsize_t(args[3]);
+    wanted.masked = PyObject_IsTrue(args[4]);
+    wanted.max_size = PyLong_AsSsize_t(args[5]);
+    wanted.decode = args[6];
+    if (PyErr_Occurred() || PyObject_GetBuffer(args[0], &data, PyBUF_SIMPLE) < 0) {
+        return NULL;
+    }
+    if (!(0 <= pos && pos <= end && end <= data.len)) {
+        PyBuffer_Release(&data);
+        PyErr_SetString(PyExc_ValueError, "pos and end must be in order, and in data");
+        return NULL;
+    }
+    messages = PyList_CheckExact(args[7]) ? Py_NewRef(args[7]) : PyList_New(0);
+    if (messages != NULL) {
+        pos = read_frames(data.buf, pos, end, until, &wanted, messages);
+        if (messages != args[7] && extend(args[7], messages) < 0) {
+            pos = -1;
+        }
+        Py_DECREF(messages);
+    }
+    PyBuffer_Release(&data);
+    return messages == NULL || pos < 0 ? NULL : PyLong_FromSsize_t(pos);
 }
 
 PyDoc_STRVAR(are_messages_doc,
@@ -417,6 +492,260 @@ message_taker(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t num
     return taker;
 }
 
+PyDoc_STRVAR(payload_buffer_doc,
+             "PayloadBuffer(size, mask, /)\n--\n\n"
+             "The payload of a frame that arrives in pieces.");
+
+/* The bytes object that take() returns, in the making. It has room for what arrived, and for some
+   more: memory that a peer announced to need, and never filled, isn't touched. */
+typedef struct {
+    PyObject_HEAD
+    PyObject *payload; /* NULL before the first piece, and after take() */
+    Py_ssize_t size, filled, last;
+    Py_ssize_t exports;
+    int masked;
+    unsigned char key[4];
+} PayloadBuffer;
+
+/* How many times as much room to make as what arrived takes, and how much to read into. */
+#define GROWTH 16
+#define ROOM_TO_READ 65536
+
+/* Payloads from this size on make glibc keep twice so many bytes of free memory. */
+#define LARGE 131072
+#define KEPT (8 * 1024 * 1024)
+
+/* Have the C library keep the memory of large messages for the next ones. It returns what is free at
+   the end of its heap to the operating system, from twice the largest block on that was ever freed
+   to it: that is about after each message, and each time new pages cost more than what is copied
+   into them. */
+static void
+keep_memory(void)
+{
+#ifdef __GLIBC__
+    static int kept = 0;
+
+    if (!__atomic_exchange_n(&kept, 1, __ATOMIC_RELAXED)) {
+        void *volatile block = malloc(KEPT); /* else compilers know better than to call either */
+
+        free(block);
+    }
+#endif
+}
+
+static PyObject *
+payload_buffer_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    Py_ssize_t size;
+    Py_buffer mask;
+    PayloadBuffer *self;
+
+    if ((kwargs != NULL && PyDict_GET_SIZE(kwargs) > 0)
+        || !PyArg_ParseTuple(args, "ny*:PayloadBuffer", &size, &mask)) {
+        if (!PyErr_Occurred()) {
+            PyErr_SetString(PyExc_TypeError, "PayloadBuffer() takes no keyword arguments");
+        }
+        return NULL;
+    }
+    self = NULL;
+    if (mask.len != 0 && mask.len != 4) {
+        PyErr_SetString(PyExc_ValueError, "mask must contain 4 bytes");
+    }
+    else {
+        self = (PayloadBuffer *)type->tp_alloc(type, 0);
+    }
+    if (self != NULL) {
+        self->size = size;
+        self->masked = mask.len == 4;
+        if (size >= LARGE) {
+            keep_memory();
+        }
+        memcpy(self->key, mask.buf, mask.len);
+    }
+    PyBuffer_Release(&mask);
+    return (PyObject *)self;
+}
+
+static void
+payload_buffer_dealloc(PayloadBuffer *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+
+    Py_XDECREF(self->payload);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+static unsigned char *
+get_free(PayloadBuffer *self)
+{
+    return (unsigned char *)PyBytes_AS_STRING(self->payload) + self->filled;
+}
+
+/* Make room for some bytes more, and for others to come: more of them the more have arrived. */
+static int
+make_room(PayloadBuffer *self, Py_ssize_t more, Py_ssize_t growing)
+{
+    Py_ssize_t room = self->payload == NULL ? 0 : PyBytes_GET_SIZE(self->payload);
+    Py_ssize_t least = self->filled + more;
+
+    if (least <= room) {
+        return 0;
+    }
+    if (self->exports > 0) {
+        PyErr_SetString(PyExc_BufferError, "what is to be read into is in use");
+        return -1;
+    }
+    room = self->size / GROWTH < growing ? self->size : GROWTH * growing;
+    room = least > room ? least : room;
+    if (self->payload == NULL) {
+        self->payload = PyBytes_FromStringAndSize(NULL, room);
+        return self->payload == NULL ? -1 : 0;
+    }
+    if (_PyBytes_Resize(&self->payload, room) < 0) {
+        self->filled = self->last = 0;
+        return -1;
+    }
+    return 0;
+}
+
+/* Unmask what stands after the bytes that are there, and count it to them. */
+static void
+take_in(PayloadBuffer *self, Py_ssize_t size)
+{
+    unsigned char key[4];
+
+    if (self->masked) {
+        mask_in_place(get_free(self), size, self->key);
+        memcpy(key, self->key, 4);
+        for (int i = 0; i < 4; i++) {
+            self->key[i] = key[(i + size) & 3];
+        }
+    }
+    self->filled += size;
+    self->last = size;
+}
+
+static int
+check_missing(PayloadBuffer *self, Py_ssize_t size)
+{
+    if (0 <= size && size <= self->size - self->filled) {
+        return 0;
+    }
+    PyErr_SetString(PyExc_ValueError, "more bytes than are missing");
+    return -1;
+}
+
+static PyObject *
+payload_buffer_append(PayloadBuffer *self, PyObject *data)
+{
+    Py_buffer piece;
+    int failed;
+
+    if (PyObject_GetBuffer(data, &piece, PyBUF_SIMPLE) < 0) {
+        return NULL;
+    }
+    failed = check_missing(self, piece.len) < 0 || make_room(self, piece.len, self->filled + piece.len) < 0;
+    self->last = 0;
+    if (!failed && piece.len > 0) {
+        memcpy(get_free(self), piece.buf, piece.len);
+        take_in(self, piece.len);
+    }
+    PyBuffer_Release(&piece);
+    if (failed) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+payload_buffer_get_buffer(PayloadBuffer *self, PyObject *Py_UNUSED(args))
+{
+    Py_ssize_t missing = self->size - self->filled;
+
+    if (missing == 0) {
+        PyErr_SetString(PyExc_ValueError, "nothing is missing");
+        return NULL;
+    }
+    if (make_room(self, missing < ROOM_TO_READ ? missing : ROOM_TO_READ, self->filled) < 0) {
+        return NULL;
+    }
+    return PyMemoryView_FromObject((PyObject *)self);
+}
+
+static PyObject *
+payload_buffer_advance(PayloadBuffer *self, PyObject *number)
+{
+    Py_ssize_t size = PyLong_AsSsize_t(number);
+
+    if ((size == -1 && PyErr_Occurred()) || check_missing(self, size) < 0) {
+        return NULL;
+    }
+    if (self->payload == NULL || size > PyBytes_GET_SIZE(self->payload) - self->filled) {
+        PyErr_SetString(PyExc_ValueError, "more bytes than there was room for");
+        return NULL;
+    }
+    take_in(self, size);
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+payload_buffer_take(PayloadBuffer *self, PyObject *Py_UNUSED(args))
+{
+    PyObject *payload = self->payload;
+
+    if (self->filled < self->size || payload == NULL) {
+        PyErr_SetString(PyExc_ValueError, "the payload isn't whole");
+        return NULL;
+    }
+    self->payload = NULL;
+    return payload;
+}
+
+static PyObject *
+payload_buffer_get_last(PayloadBuffer *self, void *Py_UNUSED(closure))
+{
+    if (self->payload == NULL) {
+        return PyBytes_FromStringAndSize(NULL, 0);
+    }
+    return PyBytes_FromStringAndSize((char *)get_free(self) - self->last, self->last);
+}
+
+static PyObject *
+payload_buffer_get_missing(PayloadBuffer *self, void *Py_UNUSED(closure))
+{
+    return PyLong_FromSsize_t(self->size - self->filled);
+}
+
+static PyObject *
+payload_buffer_get_size(PayloadBuffer *self, void *Py_UNUSED(closure))
+{
+    return PyLong_FromSsize_t(self->size);
+}
+
+static int
+payload_buffer_export(PayloadBuffer *self, Py_buffer *view, int flags)
+{
+    if (self->payload == NULL || self->filled == PyBytes_GET_SIZE(self->payload)) {
+        view->obj = NULL;
+        PyErr_SetString(PyExc_BufferError, "there is nothing to read into");
+        return -1;
+    }
+    if (PyBuffer_FillInfo(view, (PyObject *)self, get_free(self),
+                          PyBytes_GET_SIZE(self->payload) - self->filled, 0, flags)
+        < 0) {
+        return -1;
+    }
+    self->exports++;
+    return 0;
+}
+
+static void
+payload_buffer_release(PayloadBuffer *self, Py_buffer *Py_UNUSED(view))
+{
+    self->exports--;
+}
+
 /* These functions have other types than the table says, which is how it is meant. The cast goes by
    void (*)(void) so that compilers don't object. */
 #define FUNCTION(function) (PyCFunction)(void (*)(void))(function)
@@ -430,7 +759,57 @@ static PyMethodDef methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
+static PyMethodDef payload_buffer_methods[] = {
+    {"append", FUNCTION(payload_buffer_append), METH_O,
+     PyDoc_STR("append($self, piece, /)\n--\n\nUnmask and keep a piece.")},
+    {"get_buffer", FUNCTION(payload_buffer_get_buffer), METH_NOARGS,
+     PyDoc_STR("get_buffer($self, /)\n--\n\nReturn what the next piece can be read into.")},
+    {"advance", FUNCTION(payload_buffer_advance), METH_O,
+     PyDoc_STR("advance($self, size, /)\n--\n\nUnmask and keep what was read into the buffer.")},
+    {"take", FUNCTION(payload_buffer_take), METH_NOARGS,
+     PyDoc_STR("take($self, /)\n--\n\nReturn the payload, once it is whole.")},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyGetSetDef payload_buffer_attributes[] = {
+    {"last", (getter)payload_buffer_get_last, NULL, PyDoc_STR("The latest piece."), NULL},
+    {"size", (getter)payload_buffer_get_size, NULL, PyDoc_STR("Size of the payload."), NULL},
+    {"missing", (getter)payload_buffer_get_missing, NULL,
+     PyDoc_STR("How many bytes are missing."), NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyType_Slot payload_buffer_slots[] = {
+    {Py_tp_doc, (void *)payload_buffer_doc},
+    {Py_tp_new, payload_buffer_new},
+    {Py_tp_dealloc, payload_buffer_dealloc},
+    {Py_tp_methods, payload_buffer_methods},
+    {Py_tp_getset, payload_buffer_attributes},
+    {Py_bf_getbuffer, payload_buffer_export},
+    {Py_bf_releasebuffer, payload_buffer_release},
+    {0, NULL},
+};
+
+/* It refers to nothing that refers to anything, so that it can't be part of a cycle. */
+static PyType_Spec payload_buffer_spec = {
+    .name = "ws_protocol._compiled.PayloadBuffer",
+    .basicsize = sizeof(PayloadBuffer),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = payload_buffer_slots,
+};
+
+static int
+execute(PyObject *module)
+{
+    PyObject *type = PyType_FromModuleAndSpec(module, &payload_buffer_spec, NULL);
+    int failed = type == NULL ? -1 : PyModule_AddType(module, (PyTypeObject *)type);
+
+    Py_XDECREF(type);
+    return failed;
+}
+
 static PyModuleDef_Slot slots[] = {
+    {Py_mod_exec, execute},
 #ifdef Py_MOD_PER_INTERPRETER_GIL_SUPPORTED /* Python 3.12 */
     {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
 #endif

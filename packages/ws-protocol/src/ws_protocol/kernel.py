@@ -18,6 +18,7 @@ from . import _pure
 
 __all__ = [
     "IMPLEMENTATION",
+    "PayloadBuffer",
     "apply_mask",
     "are_messages",
     "build_frame",
@@ -66,6 +67,7 @@ IMPLEMENTATION: str = "pure" if _selected is _pure else "compiled"
 
 if TYPE_CHECKING:
     from ._pure import (
+        PayloadBuffer,
         apply_mask,
         are_messages,
         build_frame,
@@ -73,6 +75,7 @@ if TYPE_CHECKING:
         read_messages,
     )
 else:
+    PayloadBuffer = _selected.PayloadBuffer
     apply_mask = _selected.apply_mask
     are_messages = _selected.are_messages
     build_frame = _selected.build_frame

@@ -88,8 +88,7 @@ class Assembler:
             if self.joining and not self.complete:
                 self._join()
                 return
-        if self.high is not None and len(self.frames) > self.high:
-            self.paused = True
+        self.update_paused()
 
     def put_all(self, frames: list[Frame | Data]) -> None:
         """Put data frames or messages in: the same as :meth:`put` for each, and faster."""
@@ -98,6 +97,10 @@ class Assembler:
                 self.put(frame)
             return
         self.frames.extend(frames)
+        self.update_paused()
+
+    def update_paused(self) -> None:
+        """Find out whether too many wait, for whoever added messages to :attr:`frames`."""
         if self.high is not None and len(self.frames) > self.high:
             self.paused = True
 
@@ -140,7 +143,8 @@ class Assembler:
                 "the rest of them must be received first"
             )
         if not self.complete:
-            self._join()
+            if frames:
+                self._join()
             return None
         if self._joined is None and first is not None and first.fin:
             frames.popleft()
@@ -203,8 +207,6 @@ class Assembler:
     def _join(self) -> None:
         """Join the fragments of the first message that have arrived."""
         frames = self.frames
-        if not frames:
-            return
         if self._joined is None:
             self._joined = PieceBuffer()
             if not self._streaming:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import uuid
+from collections import deque
 from typing import TypeAlias
 
 from .exceptions import (
@@ -41,7 +42,7 @@ from .reader import FrameReader
 from .shared import SharedMessage
 from .state import Side, State, Transition, next_state
 from .tracebacks import forget_tracebacks
-from .typing import BytesLike, Data, LoggerLike, Origin, Subprotocol
+from .typing import BytesLike, Data, DataLike, LoggerLike, Origin, Subprotocol
 
 __all__ = ["SEND_EOF", "Event", "Protocol", "Side", "State"]
 
@@ -247,23 +248,85 @@ class Protocol:
         else:
             self._receive_frames(data if type(data) is bytes else bytes(data))
 
-    @property
-    def missing_payload(self) -> int:
-        """How many bytes are missing of the payload of a frame that has arrived in part."""
-        return 0 if self._reader is None else self._reader.missing_payload
+    def receive_piece(self, data: bytes, pos: int, until: int) -> int:
+        """Receive bytes from the network, but only some of them, for those who keep bytes back when
+        enough waits to be read.
 
-    def receive_late_data(self, data: BytesLike) -> None:
-        """Receive bytes that arrived before the end of the stream, although it was received first.
-
-        For those who keep bytes back because enough waits to be read. What is among them can still
-        be read, and a close frame is noted, but nothing is answered.
+        That may be after the end of the stream was received, if they arrived before. What is among
+        them can still be read then, and a close frame is noted, but nothing is answered.
 
         Args:
-            data: Bytes, which follow those that :meth:`receive_data` got.
+            data: Bytes.
+            pos: Position of those that weren't received yet.
+            until: Position where to stop: the last frame that is received begins before. During the
+                opening handshake, it is where the bytes end.
+
+        Returns:
+            Position of those that weren't received.
 
         """
-        if not self._discarding:
-            self._receive_frames(bytes(data))
+        if self._discarding:
+            return len(data)
+        if self._state is State.CONNECTING:
+            self._receive_handshake(data[pos:until])
+            return min(until, len(data))
+        return self._receive_frames(data, pos, until)
+
+    def receive_messages(
+        self, data: BytesLike, size: int, until: int, messages: deque[Frame | Data]
+    ) -> int:
+        """Receive the start of a chunk from the network, as far as it is whole messages: the most
+        frequent case, for the least cost.
+
+        Args:
+            data: What has the chunk at its beginning.
+            size: Size of the chunk, in bytes.
+            until: Position where to stop: the last frame that is received begins before.
+            messages: Where the messages are added, instead of anywhere else: :class:`str` for text,
+                :class:`bytes` for binary.
+
+        Returns:
+            Position of what is to be received in another way, from there to the end of the chunk.
+
+        """
+        reader = self._reader
+        if reader is None or self._state is not State.OPEN or self.debug:
+            return 0
+        try:
+            return reader.read_messages(data, size, until, messages)
+        except Exception as exc:
+            self._fail_receiving(exc)
+            return 0
+
+    def get_buffer(self) -> memoryview | None:
+        """Return what the rest of a large frame's payload can be read into, without another copy.
+
+        Returns:
+            :obj:`None` most of the time, when there is no such frame. Otherwise, read from the
+            network into it, and tell :meth:`receive_payload`. It is good until anything else is
+            received.
+
+        """
+        if self._reader is None or self._discarding:
+            return None
+        return self._reader.get_buffer()
+
+    def receive_payload(self, size: int) -> None:
+        """Receive what was read into what :meth:`get_buffer` returned, like :meth:`receive_data`.
+
+        Args:
+            size: How many bytes were.
+
+        """
+        reader = self._reader
+        assert reader is not None  # it was asked before
+        frames: list[Frame] = []
+        failure: Exception | None = None
+        try:
+            reader.receive_payload(size, frames, None if self.debug else self.messages)
+        except Exception as exc:
+            failure = exc
+        self._process_frames(frames, failure, control=False)
 
     def receive_eof(self) -> None:
         """Receive the end of the stream from the network: the peer closed its side of the TCP
@@ -307,8 +370,8 @@ class Protocol:
     def _receive_handshake_eof(self) -> None:
         """Receive the end of the stream before the opening handshake is complete."""
 
-    def _receive_frames(self, data: bytes) -> None:
-        """Receive bytes of frames."""
+    def _receive_frames(self, data: bytes, pos: int = 0, until: int | None = None) -> int:
+        """Receive bytes of frames; see :meth:`receive_piece`."""
         reader = self._reader
         if reader is None:
             reader = self._reader = FrameReader(
@@ -321,15 +384,30 @@ class Protocol:
         frames: list[Frame] = []
         control_frames = reader.control_frames
         failure: Exception | None = None
+        end = len(data)
         try:
             # Frames are logged, and so there must be some.
-            reader.feed(data, frames, None if self.debug else self.messages)
+            end = reader.feed(data, frames, None if self.debug else self.messages, pos, until)
         except Exception as exc:
             failure = exc
+        self._process_frames(frames, failure, control=reader.control_frames != control_frames)
+        return end
+
+    def _process_frames(
+        self, frames: list[Frame], failure: Exception | None, *, control: bool
+    ) -> None:
+        """Process what was read.
+
+        Args:
+            frames: Frames.
+            failure: What is wrong with those after them.
+            control: Whether there are control frames among them.
+
+        """
         if frames:
             if self.debug:
                 frames = self._log_received(frames)
-            if reader.control_frames != control_frames:
+            if control:
                 failure = self._receive_control_frames(frames) or failure
             self._events += frames
         if failure is not None:
@@ -456,6 +534,26 @@ class Protocol:
 
         """
         self._send_message(Opcode.BINARY, data, fin)
+
+    def send_message(self, message: DataLike, text: bool | None = None) -> None:
+        """Send an unfragmented message.
+
+        Args:
+            message: The message.
+            text: Whether to send a text message; by default, it depends on the type.
+
+        Raises:
+            InvalidState: The connection isn't open.
+            ProtocolError: A fragmented message is being sent.
+
+        """
+        if isinstance(message, str):
+            message = message.encode()
+            opcode = Opcode.BINARY if text is False else Opcode.TEXT
+        else:
+            opcode = Opcode.TEXT if text else Opcode.BINARY
+        self._check_sending()
+        self._send_frame(opcode, message)
 
     def send_shared(self, message: SharedMessage) -> None:
         """Send an unfragmented message that other connections send, too.

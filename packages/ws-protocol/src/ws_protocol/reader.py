@@ -13,14 +13,14 @@ aren't valid, one by one here.
 from __future__ import annotations
 
 import codecs
+from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from .buffers import PieceBuffer
 from .exceptions import PayloadTooBig, ProtocolError, TooManyFragments
 from .extensions.permessage_deflate import PerMessageDeflate, find_deflate
 from .frames import Frame, Opcode
-from .kernel import apply_mask, read_messages
+from .kernel import PayloadBuffer, apply_mask, read_messages
 from .typing import BytesLike, Data
 
 if TYPE_CHECKING:
@@ -43,6 +43,9 @@ for _opcode in Opcode:
 # Messages up to this size, in bytes, are read many in a call, and text is decoded at once. A larger
 # text waits in the bytes in which it came: strings may need four times as many.
 _SMALL = 65536
+
+# When so many bytes are missing of a payload, it is worth to read them to where they belong.
+_LARGE = 16384
 
 _UTF8Decoder = codecs.getincrementaldecoder("utf-8")
 
@@ -72,10 +75,8 @@ class FrameReader:
         "_fragments",
         "_head",
         "_header",
-        "_mask",
         "_message",
         "_message_size",
-        "_missing",
         "_payload",
         "_small",
         "closed",
@@ -118,13 +119,10 @@ class FrameReader:
         # The start of a frame whose header hasn't arrived whole.
         self._header = b""
 
-        # The frame whose header has arrived, and its payload hasn't: first byte, masking key
-        # rotated to the next byte, bytes missing, those that are here, and whether they are checked
-        # for UTF-8 as they come.
+        # The frame whose header has arrived, and its payload hasn't: first byte, payload, and
+        # whether that is checked for UTF-8 as it comes.
         self._head = 0
-        self._mask = b""
-        self._missing = 0
-        self._payload: PieceBuffer | None = None
+        self._payload: PayloadBuffer | None = None
         self._checking = False
 
         # The message whose last frame hasn't arrived: its opcode, or _CONT when there is none.
@@ -136,8 +134,13 @@ class FrameReader:
         self._decoder: codecs.IncrementalDecoder | None = None
 
     def feed(
-        self, data: bytes, frames: list[Frame], messages: list[Frame | Data] | None = None
-    ) -> None:
+        self,
+        data: bytes,
+        frames: list[Frame],
+        messages: list[Frame | Data] | None = None,
+        pos: int = 0,
+        until: int | None = None,
+    ) -> int:
         """Read a chunk.
 
         Args:
@@ -147,6 +150,13 @@ class FrameReader:
             messages: Where data frames are added instead, for whoever has no use for frames.
                 Those that are whole messages may be there as such: :class:`str` for text,
                 :class:`bytes` for binary.
+            pos: Position in the chunk from where to read it.
+            until: Position where to stop: the last frame that is read begins before. By default,
+                the end of the chunk.
+
+        Returns:
+            Position from where to read the rest: the end of the chunk, or the first frame that
+            doesn't begin before ``until``.
 
         Raises:
             ProtocolError: A frame breaks the protocol; close code 1002.
@@ -159,23 +169,42 @@ class FrameReader:
         After an exception the reader must not be used again.
 
         """
-        if self.closed:
-            return
-        pos = 0
+        end = len(data)
+        until = end if until is None else min(until, end)
         if self._payload is not None:
-            pos = self._continue_payload(data, frames, messages)
-            if self.closed:
-                return
+            stop = min(pos + self._payload.missing, end)
+            self._payload.append(memoryview(data)[pos:stop])
+            self._process_payload(frames, messages)
+            if self._payload is not None:
+                return stop
+            pos = stop
         elif self._header:
-            data = self._header + data
+            # What was kept of it is short, and so this is where a chunk begins.
+            kept = len(self._header)
+            data = self._header + data[pos:]
             self._header = b""
+            return self._read(data, 0, max(1, until - pos + kept), frames, messages) + pos - kept
+        return self._read(data, pos, until, frames, messages)
+
+    def _read(
+        self,
+        data: bytes,
+        pos: int,
+        until: int,
+        frames: list[Frame],
+        messages: list[Frame | Data] | None,
+    ) -> int:
+        """Read frames, of which the first begins at a position; see :meth:`feed`."""
         end = len(data)
         masked = self.masked
-        while True:
-            if self._message == _CONT and self._small:
-                pos = self._read_messages(data, pos, frames, messages)
-            if end - pos < 2:
+        while not self.closed:
+            if self._message == _CONT and self._small and pos < until:
+                pos = self._read_whole(data, pos, until, frames, messages)
+            if pos >= until:
                 break
+            if end - pos < 2:
+                self._header = data[pos:]
+                return end
             head = data[pos]
             length = data[pos + 1]
             if masked is not (length > 127):
@@ -188,7 +217,8 @@ class FrameReader:
                     self._check_head(head, length)
                 stop = start + (2 if length == 126 else 8)
                 if stop > end:
-                    break
+                    self._header = data[pos:]
+                    return end
                 minimum = 126 if length == 126 else 65536
                 length = int.from_bytes(data[start:stop], "big")
                 # RFC 6455, section 5.2: the minimal number of bytes must be used, and the most
@@ -197,30 +227,98 @@ class FrameReader:
                     raise ProtocolError("invalid payload length")
                 start = stop
             self._check_head(head, length)
+            mask = b""
             if masked:
                 stop = start + 4
                 if stop > end:
-                    break
+                    self._header = data[pos:]
+                    return end
                 mask = data[start:stop]
                 start = stop
             stop = start + length
             if stop > end:
-                self._begin_payload(head, mask if masked else b"", length)
-                if start < end:
-                    self._add_payload(data, start, end)
-                return
+                self._begin_payload(head, mask, length, memoryview(data)[start:])
+                return end
             payload = data[start:stop]
             if masked and payload:
                 payload = apply_mask(payload, mask)
             self._complete(head, payload, frames, messages)
-            if self.closed:
-                return
             pos = stop
-        if pos < end:
-            self._header = data[pos:]
+        return end if self.closed else pos
 
-    def _read_messages(
-        self, data: bytes, pos: int, frames: list[Frame], messages: list[Frame | Data] | None
+    def read_messages(
+        self, data: BytesLike, size: int, until: int, messages: deque[Frame | Data]
+    ) -> int:
+        """Read the start of a chunk, as far as it is whole messages, small, and without an
+        extension other than compression: the most frequent case, for the least cost.
+
+        Args:
+            data: What has the chunk at its beginning.
+            size: Size of the chunk, in bytes.
+            until: Position where to stop: the last frame that is read begins before.
+            messages: Where the messages are added.
+
+        Returns:
+            Position of what is to be given to :meth:`feed`, from there to the end of the chunk.
+
+        Raises:
+            ProtocolError: A frame breaks the protocol; close code 1002.
+            UnicodeDecodeError: A compressed text message isn't valid UTF-8; close code 1007.
+            PayloadTooBig: A message exceeds the limit once it is inflated; close code 1009.
+
+        """
+        if self._header or self._message != _CONT or not self._small:
+            return 0
+        pos = 0
+        payload = self._payload
+        if payload is not None:
+            if not self._head & _FIN or self._head & _CONTROL or payload.size > self._small:
+                return 0
+            pos = min(payload.missing, size)
+            payload.append(data[:pos])
+            whole: list[Frame | Data] = []
+            self._process_payload([], whole)
+            messages += whole
+        decode = None if self._deflate is None else self._decode_message
+        return read_messages(data, pos, size, until, self.masked, self._small, decode, messages)
+
+    def get_buffer(self) -> memoryview | None:
+        """Return what the rest of a frame's payload can be read into, without another copy.
+
+        Returns:
+            :obj:`None` if that isn't worth it; otherwise, call :meth:`receive_payload` once
+            something was read into it.
+
+        """
+        if self._payload is None or self._payload.missing < _LARGE:
+            return None
+        return self._payload.get_buffer()
+
+    def receive_payload(
+        self, size: int, frames: list[Frame], messages: list[Frame | Data] | None
+    ) -> None:
+        """Read what was put where :meth:`get_buffer` said.
+
+        Args:
+            size: How many bytes were.
+            frames: As for :meth:`feed`.
+            messages: As for :meth:`feed`.
+
+        Raises:
+            Exception: As for :meth:`feed`.
+
+        """
+        assert self._payload is not None
+        self._payload.advance(size)
+        self._process_payload(frames, messages)
+
+    def _read_whole(
+        self,
+        data: bytes,
+        pos: int,
+        until: int,
+        frames: list[Frame],
+        messages: list[Frame | Data] | None,
     ) -> int:
         """Read the next frames of a chunk, as long as they are whole messages, small, and without
         an extension other than compression.
@@ -230,11 +328,12 @@ class FrameReader:
 
         """
         decode = None if self._deflate is None else self._decode_message
+        end = len(data)
         if messages is not None:
-            return read_messages(data, pos, self.masked, self._small, decode, messages)
+            return read_messages(data, pos, end, until, self.masked, self._small, decode, messages)
         whole: list[Frame | Data] = []
         try:
-            return read_messages(data, pos, self.masked, self._small, decode, whole)
+            return read_messages(data, pos, end, until, self.masked, self._small, decode, whole)
         finally:
             for message in whole:
                 if isinstance(message, str):
@@ -255,11 +354,6 @@ class FrameReader:
         self._check_text(data, final=True)
         return Frame(Opcode.TEXT, data)
 
-    @property
-    def missing_payload(self) -> int:
-        """How many bytes are missing of the payload of a frame that has arrived in part."""
-        return 0 if self._payload is None else self._missing
-
     def describe_missing(self) -> str | None:
         """Say what the peer was in the middle of, for the error when no more bytes come.
 
@@ -268,8 +362,9 @@ class FrameReader:
 
         """
         if self._payload is not None:
-            unit = "byte" if self._missing == 1 else "bytes"
-            return f"a frame with {self._missing} {unit} missing"
+            missing = self._payload.missing
+            unit = "byte" if missing == 1 else "bytes"
+            return f"a frame with {missing} {unit} missing"
         if self._header:
             return "the header of a frame"
         if self._message != _CONT:
@@ -318,55 +413,26 @@ class FrameReader:
                 raise PayloadTooBig(size, limit)
             raise PayloadTooBig(size, limit - self._message_size, self._message_size)
 
-    def _begin_payload(self, head: int, mask: bytes, size: int) -> None:
-        """Start to collect the payload of a frame that isn't whole."""
+    def _begin_payload(self, head: int, mask: bytes, size: int, piece: memoryview) -> None:
+        """Start to collect the payload of a frame that isn't whole, of which a piece is there."""
         self._head = head
-        self._mask = mask
-        self._missing = size
-        self._payload = PieceBuffer()
+        self._payload = PayloadBuffer(size, mask)
         # What an extension encoded isn't text until the frame is whole and decoded.
         message = head & _OPCODE or self._message
         self._checking = message == _TEXT and not self.extensions
-
-    def _add_payload(self, data: bytes, start: int, stop: int) -> None:
-        """Unmask and keep a piece of the payload: a part of a chunk."""
-        assert self._payload is not None
-        size = stop - start
-        self._missing -= size
-        piece: bytes | memoryview
-        if size == len(data):
-            piece = data
-        elif size > len(data) // 2 and (self.masked or not self._checking):
-            # A view spares to copy it, and the memory that it holds is used.
-            piece = memoryview(data)[start:stop]
-        else:
-            piece = data[start:stop]
-        if self.masked:
-            piece = apply_mask(piece, self._mask)
-            turn = size & 3
-            self._mask = self._mask[turn:] + self._mask[:turn]
-        if self._checking:
-            self._check_text(piece, final=False)
         self._payload.append(piece)
+        if self._checking:
+            self._check_text(self._payload.last, final=False)
 
-    def _continue_payload(
-        self, data: bytes, frames: list[Frame], messages: list[Frame | Data] | None
-    ) -> int:
-        """Take from a chunk what belongs to the frame that isn't whole.
-
-        Returns:
-            Position after it in the chunk.
-
-        """
-        assert self._payload is not None
-        stop = min(self._missing, len(data))
-        self._add_payload(data, 0, stop)
-        if self._missing:
-            return stop
-        payload = self._payload.take()
-        self._payload = None
-        self._complete(self._head, payload, frames, messages, checked=self._checking)
-        return stop
+    def _process_payload(self, frames: list[Frame], messages: list[Frame | Data] | None) -> None:
+        """Process the latest piece of a payload, and all of it if it is whole."""
+        payload = self._payload
+        assert payload is not None
+        if self._checking:
+            self._check_text(payload.last, final=False)
+        if not payload.missing:
+            self._payload = None
+            self._complete(self._head, payload.take(), frames, messages, checked=self._checking)
 
     def _complete(
         self,

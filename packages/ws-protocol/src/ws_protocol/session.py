@@ -155,14 +155,40 @@ class Session(Generic[Waiter]):
 
         """
         self._keepalive.heard = True
+        data = data if type(data) is bytes else bytes(data)
         if self._holding or self._unread:
             self._unread = self._unread[self._unread_start :] + data
             self._unread_start = 0
             return self.process_events(now)
-        if len(data) > _ENCODED_PIECE and len(data) > self._get_piece_size():
-            self._unread = bytes(data)
+        if self.eof_received:
+            raise EOFError("stream ended")
+        pos = self.protocol.receive_piece(data, 0, self._get_piece_size())
+        if pos < len(data):
+            self._unread, self._unread_start = data, pos
             return self.process_events(now)
-        self.protocol.receive_data(data)
+        return self._process_events(now)
+
+    def get_buffer(self) -> memoryview | None:
+        """Return what the rest of a large frame's payload can be read into, without another copy.
+
+        Returns:
+            :obj:`None` most of the time, when there is no such frame. Otherwise, read from the
+            network into it, and tell :meth:`receive_payload`. It is good until anything else is
+            received.
+
+        """
+        return None if self._unread else self.protocol.get_buffer()
+
+    def receive_payload(self, size: int, now: float) -> Sequence[tuple[Waiter, float]]:
+        """Receive what was read into what :meth:`get_buffer` returned, like :meth:`receive_data`.
+
+        Args:
+            size: How many bytes were.
+            now: The time.
+
+        """
+        self._keepalive.heard = True
+        self.protocol.receive_payload(size)
         return self._process_events(now)
 
     def _get_piece_size(self) -> int:
@@ -172,8 +198,33 @@ class Session(Generic[Waiter]):
             return len(self._unread)
         if protocol.extensions or protocol.state is State.CONNECTING:
             return _ENCODED_PIECE
-        # What belongs to a single frame doesn't become more than that.
-        return max(_PIECE, protocol.missing_payload)
+        return _PIECE
+
+    def receive_messages(self, data: BytesLike, size: int) -> int:
+        """Receive the start of a chunk from the network, as far as it is whole messages: the most
+        frequent case, for the least cost.
+
+        Args:
+            data: What has the chunk at its beginning.
+            size: Size of the chunk, in bytes.
+
+        Returns:
+            Position of what is to be given to :meth:`receive_data`, from there to the end of the
+            chunk. If that is nothing, the peer's messages are all there is to process: there are
+            no pongs among them, and nothing to send.
+
+        """
+        if self._unread or self._holding:
+            return 0
+        self._keepalive.heard = True
+        messages = self.messages
+        protocol = self.protocol
+        until = _ENCODED_PIECE if protocol.extensions else _PIECE
+        pos = protocol.receive_messages(data, size, until, messages.frames)
+        if pos:
+            self._receiving = True
+            messages.update_paused()
+        return pos
 
     def wants_unread(self) -> bool:
         """Tell whether there are bytes that arrived before, and room for what is in them: whether
@@ -209,16 +260,11 @@ class Session(Generic[Waiter]):
         answered = list(self._process_events(now))
         while self.wants_unread():
             start = self._unread_start
-            stop = start + self._get_piece_size()
-            piece = self._unread[start:stop]
+            stop = protocol.receive_piece(self._unread, start, start + self._get_piece_size())
             if stop < len(self._unread):
                 self._unread_start = stop
             else:
                 self._unread, self._unread_start = b"", 0
-            if self.eof_received:
-                protocol.receive_late_data(piece)
-            else:
-                protocol.receive_data(piece)
             answered += self._process_events(now)
         return answered
 
@@ -322,27 +368,6 @@ class Session(Generic[Waiter]):
         )
 
     # Sending
-
-    def send_message(self, message: DataLike, text: bool | None = None) -> None:
-        """Send an unfragmented message.
-
-        Args:
-            message: The message.
-            text: Whether to send a text message; by default, it depends on the type.
-
-        Raises:
-            InvalidState: The connection isn't open.
-            ProtocolError: A fragmented message is being sent.
-
-        """
-        if isinstance(message, str):
-            if text is None:
-                text = True
-            message = message.encode()
-        if text:
-            self.protocol.send_text(message)
-        else:
-            self.protocol.send_binary(message)
 
     def send_fragment(self, fragment: DataLike, text: bool | None, first: bool) -> None:
         """Send a fragment of a message, which isn't the last.

@@ -330,7 +330,7 @@ class Connection(BaseConnection[PongReceived]):
             with self._mutex:
                 self._wait_for_turn()
                 self._check_open()
-                self.session.send_message(message, text)
+                self.protocol.send_message(message, text)
                 self._write()
                 self._wait_until_sent()
         elif isinstance(message, AsyncIterable) and not isinstance(message, Iterable):

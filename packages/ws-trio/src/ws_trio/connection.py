@@ -320,7 +320,7 @@ class Connection(BaseConnection[PongWaiter], trio.abc.AsyncResource):
         async with self._send_lock:
             await self._wait_to_write()
             if isinstance(message, (str, bytes, bytearray, memoryview)):
-                self.session.send_message(message, text)
+                self.protocol.send_message(message, text)
                 self._flush()
             else:
                 await self._send_fragments(check_iterable(message), text)
