@@ -7,6 +7,7 @@ any, it runs the same as ``nox``, several sessions at a time.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -30,6 +31,8 @@ from tools import workspace  # noqa: E402  # nox loads this file from wherever i
 WHEELS = ROOT / ".nox" / "wheels"
 
 PYTHONS = ["3.11", "3.12", "3.13"]
+
+PYPY = "pypy3.11"
 
 # Each after those it depends on.
 PACKAGES = [
@@ -65,19 +68,24 @@ RELEASE_TOOLS = ["griffe>=2,<3", "towncrier>=25.8,<27"]
 
 # What runs the tests, and what stands on the other side in them.
 TEST_TOOLS = ["coverage[toml]>=7.6", "hypothesis>=6.100", "pytest>=8.3", "pytest-asyncio>=1.4"]
+UVLOOP = "uvloop>=0.21; sys_platform != 'win32' and implementation_name == 'cpython'"
 TEST_PEERS = {
     "ws-asyncio": [
         "python-socks[asyncio]>=2.4",
         "trustme>=1.1",
-        "uvloop>=0.21; sys_platform != 'win32'",
+        UVLOOP,
         "werkzeug>=3.0",
     ],
-    "ws-legacy": ["trustme>=1.1", "uvloop>=0.21; sys_platform != 'win32'"],
+    "ws-legacy": ["trustme>=1.1", UVLOOP],
     "ws-threading": ["python-socks>=2.4", "trustme>=1.1", "werkzeug>=3.0"],
     # The first is what they need, which isn't a sibling.
     "websockets": ["trio>=0.27"],
     "ws-trio": ["trio>=0.27", "python-socks[trio]>=2.8", "trustme>=1.1", "werkzeug>=3.0"],
 }
+
+# Later ones have native modules that don't load on PyPy 7.3.19. cffi, which comes with PyPy, needs
+# pycparser.
+PYPY_TOOLS = ["cryptography<47", "hypothesis<=6.140", "pycparser"]
 
 # Tests that use the compiled kernel with all kinds of bytes, and don't measure memory.
 SANITIZED = ["frames", "joined", "kernel", "masking", "protocol", "reader", "session", "shared"]
@@ -98,9 +106,9 @@ def find_pyenv_versions() -> None:
     )
     versions = [line.strip() for line in run.stdout.splitlines()]
     wanted = [
-        max(found, key=lambda version: int(version.split(".")[2]))
-        for minor in PYTHONS
-        if (found := [version for version in versions if version.startswith(f"{minor}.")])
+        max(found, key=lambda version: [int(number) for number in re.findall("[0-9]+", version)])
+        for minor in [*PYTHONS, PYPY]
+        if (found := [name for name in versions if re.match(rf"{minor}[.-][0-9.]+$", name)])
     ]
     if wanted:
         os.environ["PYENV_VERSION"] = ":".join(wanted)
@@ -241,6 +249,17 @@ def compiled(session: nox.Session) -> None:
     session.install("zlib-ng>=0.5")
     tests = ROOT / "packages" / "ws-protocol" / "tests" / "test_permessage_deflate.py"
     run_pytest(session, tests, WS_PROTOCOL_KERNEL="compiled", WS_PROTOCOL_ZLIB="zlib-ng")
+
+
+@nox.session(python=PYPY, tags=["ci"], requires=["build"])
+def pypy(session: nox.Session) -> None:
+    """Run the tests of ws-protocol and ws-asyncio on PyPy, if it is there."""
+    session.install(*TEST_TOOLS, *TEST_PEERS["ws-asyncio"], *PYPY_TOOLS)
+    install_wheels(session, ["ws-protocol", "ws-auth", "ws-asyncio"])
+    # The garbage collector is who finds what isn't closed, during another test.
+    options = "-W ignore::ResourceWarning"
+    for package in ("ws-protocol", "ws-asyncio"):
+        run_pytest(session, ROOT / "packages" / package / "tests", PYTEST_ADDOPTS=options)
 
 
 @nox.session(python="3.13")

@@ -49,7 +49,7 @@ async def test_answers_to_messages_that_arrive_one_by_one_need_no_end_of_the_tur
         with counting(connection) as writes:
             await connection.send(f"answer {i}")
             assert len(writes) == 1
-        assert not connection._joining
+        assert not connection._writer._in_turn
 
 
 async def test_messages_of_many_tasks_leave_in_one_write(link):

@@ -20,6 +20,10 @@ from ws_asyncio import broadcast, connect, serve
 from ws_protocol.exceptions import ConnectionClosed, InvalidHandshake
 from ws_protocol.protocol import Side, State
 
+pytestmark = pytest.mark.skipif(
+    sys.implementation.name != "cpython", reason="only CPython counts references"
+)
+
 closed = contextlib.suppress(ConnectionClosed)
 
 

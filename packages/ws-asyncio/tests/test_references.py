@@ -6,13 +6,19 @@ import contextlib
 import gc
 import logging
 import ssl
+import sys
 import weakref
 
 import pytest
 
 from ws_asyncio import ClientConnection, ServerConnection, connect, serve
 
-pytestmark = pytest.mark.asyncio(loop_factories=["asyncio", "uvloop"])
+pytestmark = [
+    pytest.mark.asyncio(loop_factories=["asyncio", "uvloop"]),
+    pytest.mark.skipif(
+        sys.implementation.name != "cpython", reason="only CPython counts references"
+    ),
+]
 
 REQUEST = (
     b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"

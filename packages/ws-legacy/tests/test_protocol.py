@@ -196,6 +196,50 @@ async def test_iterator_ends_when_the_connection_is_closed_normally(pair):
         assert [message async for message in client] == ["a", b"b"]
 
 
+@pytest.mark.parametrize("max_queue", [4, None])
+async def test_iterator_gives_many_messages_that_wait_in_order(pair, max_queue):
+    messages = [str(i) for i in range(1000)]
+    async with pair(client={"max_queue": max_queue}) as (client, server):
+        for message in messages:
+            await server.send(message)
+        closing = asyncio.create_task(server.close())
+        await until(lambda: len(client.messages) > 4)
+        assert [message async for message in client] == messages
+        await closing
+
+
+async def test_iterator_calls_recv_where_that_is_overridden(pair):
+    class Protocol(WebSocketClientProtocol):
+        async def recv(self):
+            return f"class {await super().recv()}"
+
+    async with pair(client={"create_protocol": Protocol}) as (client, server):
+        for message in "abc":
+            await server.send(message)
+        # So that one could be taken without receiving.
+        await until(lambda: len(client.messages) == 3)
+        client.messages.extend("defghijklmnopqrstuvwxyz" * 2)
+        assert await anext(aiter(client)) == "class a"
+
+        async def recv():
+            return f"instance {client.messages.popleft()}"
+
+        client.recv = recv
+        assert await anext(aiter(client)) == "instance b"
+
+
+async def test_iterator_refuses_while_another_task_receives(pair):
+    async with pair() as (client, server):
+        task = asyncio.create_task(client.recv())
+        await asyncio.sleep(0)
+        client.messages.extend("a" * 100)
+        with pytest.raises(RuntimeError, match=r"^cannot call recv while another coroutine"):
+            await anext(aiter(client))
+        client.messages.clear()
+        await server.send("b")
+        assert await task == "b"
+
+
 async def test_iterator_raises_when_the_connection_is_closed_with_an_error(pair):
     async with pair() as (client, server):
         await server.close(1011)
@@ -226,6 +270,17 @@ async def test_reading_pauses_when_more_than_max_queue_messages_wait(pair, max_q
         for _ in range(sent):
             assert await client.recv() == message
         await sender
+
+
+async def test_reading_goes_on_while_no_more_than_max_queue_messages_wait(pair):
+    async with pair(client={"max_queue": 4}) as (client, server):
+        for count in range(1, 6):
+            assert client.transport.is_reading()
+            await server.send("a")
+            await until(lambda count=count: len(client.messages) == count)
+        assert not client.transport.is_reading()
+        assert await client.recv() == "a"
+        assert client.transport.is_reading()
 
 
 async def send_many(websocket, message, count):

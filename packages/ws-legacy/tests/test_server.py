@@ -533,6 +533,7 @@ class OwnProtocol(WebSocketServerProtocol):
     def __init__(self):
         self.ws_server = OwnServer()
         self.opened = asyncio.Event()
+        self.transport = None
         super().__init__(ws_handler=self.ws_handler, ws_server=self.ws_server)
         self.server_header = None
         self.extra_headers = [("X-A", "b")]

@@ -1,7 +1,9 @@
+import contextlib
 import dataclasses
 import gc
 import itertools
 import os
+import sys
 import weakref
 from collections.abc import Callable, Iterator
 from typing import TypeAlias
@@ -89,14 +91,39 @@ def sent() -> Callable[[Protocol], list[WireFrame | bytes]]:
 
 
 @pytest.fixture
-def freed() -> Callable[[Callable[[], Protocol]], bool]:
+def without_gc() -> Iterator[None]:
+    """Run a test without the garbage collector."""
+    if sys.implementation.name != "cpython":
+        pytest.skip("only CPython counts references, and frees what has none at once")
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+@pytest.fixture
+def freed(without_gc: None) -> Callable[[Callable[[], Protocol]], bool]:
     """Whether a protocol that a function makes is freed without the garbage collector."""
 
     def freed(make: Callable[[], Protocol]) -> bool:
-        gc.disable()
-        try:
-            return weakref.ref(make())() is None
-        finally:
-            gc.enable()
+        return weakref.ref(make())() is None
 
     return freed
+
+
+@pytest.fixture
+def traced() -> Callable[[], contextlib.AbstractContextManager[Callable[[], tuple[int, int]]]]:
+    """A context manager that gives a function: how much memory was allocated in it, and the peak,
+    in bytes."""
+    tracemalloc = pytest.importorskip("tracemalloc", reason="memory can't be traced here")
+
+    @contextlib.contextmanager
+    def traced() -> Iterator[Callable[[], tuple[int, int]]]:
+        tracemalloc.start()
+        try:
+            yield tracemalloc.get_traced_memory
+        finally:
+            tracemalloc.stop()
+
+    return traced

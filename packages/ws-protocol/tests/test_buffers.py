@@ -1,5 +1,3 @@
-import tracemalloc
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -73,29 +71,23 @@ def test_buffer_keeps_all_pieces_in_order(pieces):
     assert buffer.take() == expected
 
 
-def test_many_small_pieces_cost_no_more_than_a_few_times_their_bytes():
+def test_many_small_pieces_cost_no_more_than_a_few_times_their_bytes(traced):
     data = memoryview(bytes(20_000))
     buffer = PieceBuffer()
-    tracemalloc.start()
-    try:
+    with traced() as memory:
         for i in range(0, len(data), 2):
             buffer.append(data[i : i + 2])
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
+        _, peak = memory()
     assert buffer.size == len(data)
     assert peak < 4 * len(data)
 
 
-def test_large_pieces_are_not_copied_before_the_end():
+def test_large_pieces_are_not_copied_before_the_end(traced):
     pieces = [bytes(100_000) for _ in range(10)]
     buffer = PieceBuffer()
-    tracemalloc.start()
-    try:
+    with traced() as memory:
         for piece in pieces:
             buffer.append(piece)
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
+        _, peak = memory()
     assert buffer.take() == bytes(1_000_000)
     assert peak < 100_000

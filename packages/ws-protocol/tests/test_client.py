@@ -1,5 +1,4 @@
 import base64
-import gc
 import http
 import logging
 import weakref
@@ -982,20 +981,16 @@ def test_refused_handshake_is_logged(lines):
 # Memory
 
 
-def test_refused_client_is_freed_without_the_garbage_collector():
+def test_refused_client_is_freed_without_the_garbage_collector(without_gc):
     client = connecting()
     client.receive_data(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
     [response] = client.events_received()
     exc = client.handshake_exc
     assert exc.response is response
     references = [weakref.ref(item) for item in (client, response, exc)]
-    gc.disable()
-    try:
-        del client
-        # The exception is all that is left of the protocol.
-        with pytest.warns(DeprecationWarning, match="Response.exception"):
-            assert response.exception is None
-        del response, exc
-        assert [reference() for reference in references] == [None] * 3
-    finally:
-        gc.enable()
+    del client
+    # The exception is all that is left of the protocol.
+    with pytest.warns(DeprecationWarning, match="Response.exception"):
+        assert response.exception is None
+    del response, exc
+    assert [reference() for reference in references] == [None] * 3

@@ -1,6 +1,5 @@
 import array
 import collections
-import gc
 import logging
 import types
 import weakref
@@ -99,7 +98,7 @@ def test_logger_that_has_a_connection_already_is_used_as_it_is(side, caplog):
 
 
 @pytest.mark.parametrize("level", [logging.INFO, logging.DEBUG])
-def test_lost_connection_is_freed_without_the_garbage_collector(level, side):
+def test_lost_connection_is_freed_without_the_garbage_collector(level, side, without_gc):
     logger = logging.Logger("test", level)  # noqa: LOG001  # nobody keeps its records
     connection = BaseConnection(Session(Protocol(side, logger=logger)))
     connection.log_as_connection()
@@ -107,12 +106,8 @@ def test_lost_connection_is_freed_without_the_garbage_collector(level, side):
         connection.log_as_protocol()
         assert connection.protocol.logger is logger
     reference = weakref.ref(connection)
-    gc.disable()
-    try:
-        del connection
-        assert reference() is None
-    finally:
-        gc.enable()
+    del connection
+    assert reference() is None
 
 
 # Helper functions

@@ -1,5 +1,4 @@
 import itertools
-import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -431,17 +430,14 @@ def test_only_the_message_that_is_waited_for_is_joined():
     assert assembler.get_message() == "café"
 
 
-def test_small_fragments_take_no_more_memory_than_their_payload_when_joined():
+def test_small_fragments_take_no_more_memory_than_their_payload_when_joined(traced):
     assembler = Assembler()
     assembler.joining = True
     assembler.put(Frame(Opcode.BINARY, b"a", fin=False))
-    tracemalloc.start()
-    try:
+    with traced() as memory:
         for _ in range(20_000):
             assembler.put(Frame(Opcode.CONT, b"a", fin=False))
-        size, _ = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
+        size, _ = memory()
     assert size < 100_000
     assert len(assembler.frames) == 0
 

@@ -51,6 +51,9 @@ def test_modules_are_found():
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(
+    sys.implementation.name == "pypy", reason="its modules secrets and uuid import what does I/O"
+)
 def test_no_module_imports_what_does_io():
     # Of what Python itself, or what is installed beside it, imports at startup, nothing is known.
     code = f"""

@@ -1,7 +1,6 @@
 import importlib
 import itertools
 import random
-import tracemalloc
 import types
 import zlib
 
@@ -472,15 +471,18 @@ def bomb(size):
     )
 
 
-def peak_memory(function):
-    tracemalloc.start()
-    try:
-        before, _ = tracemalloc.get_traced_memory()
-        function()
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    return peak - before
+@pytest.fixture
+def peak_memory(traced):
+    """How many bytes a function has allocated at its worst."""
+
+    def peak_memory(function):
+        with traced() as memory:
+            before, _ = memory()
+            function()
+            _, peak = memory()
+        return peak - before
+
+    return peak_memory
 
 
 def test_bomb_is_one():
@@ -489,7 +491,7 @@ def test_bomb_is_one():
 
 @pytest.mark.parametrize("fin", [False, True])
 @pytest.mark.parametrize("limit", [0, 2**16, 2**20])
-def test_memory_is_bounded_by_the_limit_whatever_is_inflated(limit, fin):
+def test_memory_is_bounded_by_the_limit_whatever_is_inflated(limit, fin, peak_memory):
     payload = bomb(1024)
 
     def decode():
@@ -501,7 +503,7 @@ def test_memory_is_bounded_by_the_limit_whatever_is_inflated(limit, fin):
 
 
 @pytest.mark.parametrize("fragments", [1, 100])
-def test_memory_of_a_connection_is_bounded_by_its_limit(fragments, side):
+def test_memory_of_a_connection_is_bounded_by_its_limit(fragments, side, peak_memory):
     payload = bomb(1024)
     masked = side is Side.SERVER
     size = len(payload) // fragments
@@ -546,7 +548,7 @@ def test_limit_holds_for_all_fragments_of_a_message_together(size, code, side):
 # Memory
 
 
-def test_zlib_objects_are_made_when_they_are_needed():
+def test_zlib_objects_are_made_when_they_are_needed(peak_memory):
     extensions = []
 
     def make():
@@ -557,16 +559,13 @@ def test_zlib_objects_are_made_when_they_are_needed():
     assert peak_memory(lambda: extensions[1].decode(compressed(TEXT, HELLO))) > 5_000
 
 
-def test_zlib_objects_are_dropped_after_each_message_without_context_takeover():
+def test_zlib_objects_are_dropped_after_each_message_without_context_takeover(traced):
     def held(no_context_takeover):
         deflate = extension(no_context_takeover, no_context_takeover)
-        tracemalloc.start()
-        try:
+        with traced() as memory:
             deflate.encode(Frame(TEXT, b"Hello"))
             deflate.decode(compressed(TEXT, HELLO))
-            size, _ = tracemalloc.get_traced_memory()
-        finally:
-            tracemalloc.stop()
+            size, _ = memory()
         return size
 
     assert held(False) > 100_000

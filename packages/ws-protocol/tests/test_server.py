@@ -1,6 +1,5 @@
 import datetime
 import email.utils
-import gc
 import http
 import logging
 import re
@@ -504,21 +503,17 @@ def test_connection_that_was_refused_is_freed_without_the_garbage_collector(requ
     assert freed(make)
 
 
-def test_refused_server_is_freed_before_its_request():
+def test_refused_server_is_freed_before_its_request(without_gc):
     server = ServerProtocol()
     server.receive_data(wire_of(request_with(method="POST")))
     [request] = server.events_received()
     server.send_response(server.accept(request))
     references = [weakref.ref(item) for item in (server, request, server.handshake_exc)]
-    gc.disable()
-    try:
-        del server
-        with pytest.warns(DeprecationWarning, match="Request.exception"):
-            assert request.exception is None
-        del request
-        assert [reference() for reference in references] == [None] * 3
-    finally:
-        gc.enable()
+    del server
+    with pytest.warns(DeprecationWarning, match="Request.exception"):
+        assert request.exception is None
+    del request
+    assert [reference() for reference in references] == [None] * 3
 
 
 def test_request_that_was_accepted_has_no_exception():

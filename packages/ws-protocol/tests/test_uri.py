@@ -164,7 +164,7 @@ def test_uri_that_is_parsed_again_is_another_object():
         ("ws://[::1]a/", "hostname isn't valid"),
         ("ws://a[::1]/", "hostname isn't valid"),
         ("ws://a[::1]b:80/", "hostname isn't valid"),
-        ("ws://[::1][::1]/", "port isn't a number up to 65535"),
+        ("ws://[::1][::1]/", "hostname isn't valid"),
         # Other characters.
         ("ws://local host/", "hostname has characters that aren't allowed"),
         ("ws://localhost /", "hostname has characters that aren't allowed"),

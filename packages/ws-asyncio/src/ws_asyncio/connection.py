@@ -33,11 +33,9 @@ from ws_protocol.protocol import Protocol, State
 from ws_protocol.session import Session, parse_watermarks
 from ws_protocol.shared import SharedMessage
 from ws_protocol.typing import Data, DataLike
+from ws_protocol.writing import TurnWriter
 
 __all__ = ["Connection"]
-
-# Bytes from which on something is written alone, rather than copied together with something else.
-_LARGE = 65536
 
 # How many bytes are read from the network at once, but for large messages.
 _CHUNK = 65536
@@ -143,13 +141,7 @@ class Connection(BaseConnection[asyncio.Future[float]], _TransportProtocol):
         self._may_read_payload = False
         self._reading_payload = False
 
-        # Whether a message was sent since something arrived.
-        self._sent = False
-        # Whether the end of this turn of the event loop is awaited, and what leaves then.
-        self._joining = False
-        self._joined: list[bytes] = []
-        # How many bytes more may be joined before as many wait as may wait; None if unknown.
-        self._room: int | None = None
+        self._writer = TurnWriter(self.loop.call_soon, high)
 
         # Tasks that wait to send because too much waits to be sent already: in order, and a set.
         self._writing_paused = False
@@ -375,7 +367,8 @@ class Connection(BaseConnection[asyncio.Future[float]], _TransportProtocol):
                 protocol.send_message(message, text)
             except InvalidState:
                 await self._refuse_to_send()
-            self._send(protocol.data_to_send())
+            # If others wait to be received, each may have an answer.
+            self._writer.send(protocol.data_to_send(), bool(self._messages.frames))
         elif self.protocol.state is not State.OPEN:
             await self._refuse_to_send()
         else:
@@ -626,18 +619,13 @@ class Connection(BaseConnection[asyncio.Future[float]], _TransportProtocol):
         if self.protocol.sending_fragments:
             raise ConcurrencyError("sending a fragmented message")
         self.protocol.send_shared(message)
-        writes = self.protocol.data_to_send()
-        if self._joining:
-            self._join(writes)
-        else:
-            # Nothing is likely to follow in this turn, and to wait for that costs each connection.
-            self._write_now(writes)
+        # Nothing is likely to follow in this turn, and to wait for that costs each connection.
+        self._writer.send_alone(self.protocol.data_to_send())
 
     def get_buffer_size(self) -> int:
         """Return how many bytes wait to be sent."""
         # What waits for the end of a turn of the event loop doesn't wait because the peer is slow.
-        if self._joined:
-            self._write_joined()
+        self._writer.flush()
         return self.transport.get_write_buffer_size()
 
     def give_up(self, reason: str, exc: BaseException) -> None:
@@ -656,77 +644,15 @@ class Connection(BaseConnection[asyncio.Future[float]], _TransportProtocol):
         writes = self.protocol.data_to_send()
         if writes:
             if writes[-1]:
-                self._send(writes)
+                self._writer.send(writes, bool(self._messages.frames))
             else:
                 # Nothing comes after it.
-                self._joined += writes[:-1]
-                self._write_joined()
+                self._writer.flush(writes[:-1])
                 self._write_eof()
         if self.protocol.state is not State.OPEN:
             self._set_timer()
             if self._reading_paused:
                 self._adjust_reading()
-
-    def _send(self, writes: list[bytes]) -> None:
-        """Send something.
-
-        What is sent in one turn of the event loop leaves in one write, or in a few: the first
-        message goes out at once, unless others wait to be received, since each may have an answer,
-        and those that follow are joined until the turn ends.
-
-        Whoever sends one message for each that arrives is spared to be called at the end of the
-        turn. So if another follows the first that was sent since something arrived, that leaves at
-        once, too.
-        """
-        if self._joining:
-            self._join(writes)
-            return
-        waiting = len(self._messages.frames) > 0
-        if waiting or self._sent:
-            self._joining = True
-            self.loop.call_soon(self._end_turn)
-        self._sent = True
-        if waiting:
-            self._join(writes)
-        else:
-            self._write_now(writes)
-
-    def _join(self, writes: list[bytes]) -> None:
-        """Have something written at the end of this turn.
-
-        Or now, if it is so much that whoever sends should perhaps wait: that is for the transport
-        to say.
-        """
-        if self._room is None:
-            self._room = self._write_limits[0] - self.transport.get_write_buffer_size()
-        for data in writes:
-            self._room -= len(data)
-        self._joined += writes
-        if self._room < 0:
-            self._write_joined()
-
-    def _write_joined(self) -> None:
-        """Write what was joined, and forget it."""
-        writes, self._joined = self._joined, []
-        self._write_now(writes)
-
-    def _write_now(self, writes: list[bytes]) -> None:
-        """Give something to the transport."""
-        self._room = None
-        # Copying what is large costs more than a write.
-        if len(writes) > 1 and max(map(len, writes)) < _LARGE:
-            writes = [b"".join(writes)]
-        transport = self.transport
-        for data in writes:
-            if not transport.is_closing():
-                transport.write(data)
-
-    def _end_turn(self) -> None:
-        """Write what was joined, at the end of a turn of the event loop."""
-        self._joining = False
-        self._room = None
-        if self._joined:
-            self._write_joined()
 
     def _write_eof(self) -> None:
         """Close this side of the TCP connection."""
@@ -780,7 +706,7 @@ class Connection(BaseConnection[asyncio.Future[float]], _TransportProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport of a new TCP connection."""
         # Not an isinstance(): uvloop's transports don't inherit from asyncio's.
-        self.transport = cast(asyncio.Transport, transport)
+        self.transport = self._writer.transport = cast(asyncio.Transport, transport)
         self.transport.set_write_buffer_limits(*self._write_limits)
         self.log_as_connection()
 
@@ -798,7 +724,7 @@ class Connection(BaseConnection[asyncio.Future[float]], _TransportProtocol):
                 pong_received.set_exception(self.session.closed_exception())
                 # Nobody needs to wait for it.
                 pong_received.exception()
-        self._joined.clear()
+        self._writer.discard()
         if self._lost is not None:
             self._lost.set_result(None)
         self._process_received([])
@@ -840,7 +766,7 @@ class Connection(BaseConnection[asyncio.Future[float]], _TransportProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Receive bytes, which are where :meth:`get_buffer` said."""
-        self._sent = False
+        self._writer.answered = False
         session = self.session
         if self._reading_payload:
             self._reading_payload = False
@@ -859,7 +785,7 @@ class Connection(BaseConnection[asyncio.Future[float]], _TransportProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Receive bytes."""
-        self._sent = False
+        self._writer.answered = False
         self._may_read_payload = True
         self._process_received(self.session.receive_data(data, self.loop.time()))
 

@@ -10,9 +10,11 @@ from collections.abc import Sequence
 from typing import cast
 
 from ws_protocol.exceptions import ConnectionClosed
+from ws_protocol.kernel import are_messages, message_taker
 from ws_protocol.protocol import Protocol, State
 from ws_protocol.session import Session
 from ws_protocol.typing import Data, LoggerLike
+from ws_protocol.writing import TurnWriter
 
 __all__ = ["SessionProtocol"]
 
@@ -34,7 +36,6 @@ class SessionProtocol(asyncio.Protocol):
 
     """
 
-    transport: asyncio.Transport
     logger: LoggerLike
 
     def __init__(
@@ -62,6 +63,8 @@ class SessionProtocol(asyncio.Protocol):
         # It is messages that are counted here, not frames.
         self._session.messages.joining = True
         self.messages: collections.deque[Data] = collections.deque()
+        # Takes a message if so many wait that nothing follows from that.
+        self._take_message = message_taker(self.messages, -1 if max_queue is None else max_queue)
 
         # What is set when the TCP connection is lost.
         self.connection_lost_waiter: asyncio.Future[None] = loop.create_future()
@@ -73,6 +76,8 @@ class SessionProtocol(asyncio.Protocol):
         self._receiver: asyncio.Future[None] | None = None
         self._reading_paused = False
 
+        # None is what stands for the default of transports.
+        self._writer = TurnWriter(loop.call_soon, 2**16 if write_limit is None else write_limit)
         # Tasks that wait because too much waits to be sent already.
         self._writing_paused = False
         self._writers: collections.deque[asyncio.Future[None]] = collections.deque()
@@ -84,33 +89,50 @@ class SessionProtocol(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._timer_deadline = 0.0
 
+    @property
+    def transport(self) -> asyncio.Transport:
+        """The transport. It was given all that was sent: programs close it themselves, or look at
+        what waits in it."""
+        self._writer.flush()
+        return self._transport
+
+    @transport.setter
+    def transport(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        # Subclasses may have it as None before they call __init__().
+        if hasattr(self, "_writer"):
+            self._writer.transport = transport
+
     def connection_closed_exc(self) -> ConnectionClosed:
         """Return a new exception for whoever uses the closed connection."""
         return self._session.closed_exception()
 
     # Receiving
 
+    def _set_room(self) -> None:
+        """Let as many messages be decoded as there is room for, before any are."""
+        if self.max_queue is not None:
+            self._session.messages.high = max(self.max_queue - len(self.messages), 0)
+
     def _adjust_queue(self) -> None:
         """Stop reading from the network if enough messages wait, and read again when they don't."""
         if self.max_queue is not None:
-            assembler = self._session.messages
-            room = self.max_queue - len(self.messages)
-            assembler.high = max(room, 0)
-            assembler.paused = room < 0
-            if assembler.paused or self._reading_paused or self._session.wants_unread():
+            paused = self._session.messages.paused = len(self.messages) > self.max_queue
+            if paused or self._reading_paused or self._session.wants_unread():
                 self._adjust_reading()
 
     def _adjust_reading(self) -> None:
         if self._session.wants_unread():
+            self._set_room()
             self._process_received(self._session.process_events(self.loop.time()))
         if self._session.wants_data(self.loop.time()):
             if self._reading_paused:
                 self._reading_paused = False
                 self._set_timer()
-                self.transport.resume_reading()
+                self._transport.resume_reading()
         elif not self._reading_paused and not self._session.eof_received:
             self._reading_paused = True
-            self.transport.pause_reading()
+            self._transport.pause_reading()
 
     def _process_received(self, answered: Sequence[tuple[asyncio.Future[float], float]]) -> None:
         """Process what was received.
@@ -127,8 +149,14 @@ class SessionProtocol(asyncio.Protocol):
         assembler = self._session.messages
         # Also when none is whole: then fragments are joined, and need no more memory than that.
         if assembler.frames:
-            while (message := assembler.get_message()) is not None:
-                self.messages.append(message)
+            frames = list(assembler.frames)
+            if are_messages(frames):
+                # All of them at once: a call for each costs more than all the rest.
+                assembler.frames.clear()
+                self.messages += cast(list[Data], frames)
+            else:
+                while (message := assembler.get_message()) is not None:
+                    self.messages.append(message)
             self._adjust_queue()
         if self.messages:
             self._wake_receiver()
@@ -163,30 +191,36 @@ class SessionProtocol(asyncio.Protocol):
         """Give the transport what the protocol wants to send, and see what follows from that."""
         writes = self._protocol.data_to_send()
         if writes:
-            eof = not writes[-1]
-            data = writes[0] if len(writes) == 1 else b"".join(writes)
-            if data and not self.transport.is_closing():
-                self.transport.write(data)
-            if eof:
+            if writes[-1]:
+                self._send(writes)
+            else:
+                # Nothing comes after it.
+                self._writer.flush(writes[:-1])
                 self._write_eof()
         if self._protocol.state is not State.OPEN:
             self._set_timer()
             if self._reading_paused:
                 self._adjust_reading()
 
+    def _send(self, writes: list[bytes]) -> None:
+        """Send something. If messages wait to be received, each may have an answer, which leaves
+        together with it."""
+        self._writer.send(writes, bool(self.messages))
+
     def _write_eof(self) -> None:
         """Close this side of the TCP connection."""
-        if self.transport.is_closing():
+        transport = self._transport
+        if transport.is_closing():
             return
-        if self.transport.can_write_eof():
+        if transport.can_write_eof():
             try:
-                self.transport.write_eof()
+                transport.write_eof()
             except OSError:
                 # The peer is gone, and the event loop is about to notice.
-                self.transport.abort()
+                transport.abort()
         else:
             # TLS. It says goodbye to the peer, and waits for the peer's goodbye.
-            self.transport.close()
+            transport.close()
 
     # Time
 
@@ -208,7 +242,7 @@ class SessionProtocol(asyncio.Protocol):
     def _on_timer(self) -> None:
         self._timer = None
         if self._session.meet_deadline(self.loop.time()):
-            self.transport.abort()
+            self._transport.abort()
         else:
             self._write()
             self._set_timer()
@@ -219,7 +253,7 @@ class SessionProtocol(asyncio.Protocol):
         """Take the transport of a new TCP connection."""
         # Not an isinstance(): uvloop's transports don't inherit from asyncio's.
         self.transport = cast(asyncio.Transport, transport)
-        self.transport.set_write_buffer_limits(self.write_limit)
+        self._transport.set_write_buffer_limits(self.write_limit)
         # A reference cycle, until the connection is lost.
         self._protocol.logger = self.logger
 
@@ -228,6 +262,7 @@ class SessionProtocol(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._writer.discard()
         unanswered = self._session.lose_connection(exc)
         logger = self._protocol.logger
         if isinstance(logger, logging.LoggerAdapter) and logger.extra == {"websocket": self}:
@@ -266,6 +301,8 @@ class SessionProtocol(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Receive bytes."""
+        self._set_room()
+        self._writer.answered = False
         self._process_received(self._session.receive_data(data, self.loop.time()))
 
     def eof_received(self) -> None:

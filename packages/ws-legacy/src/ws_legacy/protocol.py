@@ -63,7 +63,8 @@ class WebSocketCommonProtocol(SessionProtocol):
         write_limit: How many bytes may wait to be sent before :meth:`send` waits.
 
     Attributes:
-        transport: The transport.
+        transport: The transport. Whoever asks for it gets one that was given all that was sent: the
+            first message of a turn of the event loop leaves at once, others wait for its end.
         loop: The event loop.
         path: Path and query of the request, once there is one.
         request_headers: Headers of the request, once there is one.
@@ -82,7 +83,6 @@ class WebSocketCommonProtocol(SessionProtocol):
     is_client: bool
     side: str = "undefined"
 
-    transport: asyncio.Transport
     path: str
     request_headers: Headers
     response_headers: Headers
@@ -186,7 +186,7 @@ class WebSocketCommonProtocol(SessionProtocol):
         return self._get_extra_info("peername")
 
     def _get_extra_info(self, name: str) -> Any:
-        return self.transport.get_extra_info(name) if hasattr(self, "transport") else None
+        return self._transport.get_extra_info(name) if hasattr(self, "_transport") else None
 
     @property
     def state(self) -> State:
@@ -203,7 +203,7 @@ class WebSocketCommonProtocol(SessionProtocol):
         It may change at any time. Don't look before you leap: call a method, and handle
         :exc:`~ws_protocol.exceptions.ConnectionClosed`.
         """
-        return self._protocol.state is State.OPEN and not self.transport.is_closing()
+        return self._protocol.state is State.OPEN and not self._transport.is_closing()
 
     @property
     def closed(self) -> bool:
@@ -298,7 +298,7 @@ class WebSocketCommonProtocol(SessionProtocol):
         .. deprecated:: 1.0
         """
         warn_caller("don't use secure")
-        if self._secure is None and hasattr(self, "transport"):
+        if self._secure is None and hasattr(self, "_transport"):
             return self._get_extra_info("sslcontext") is not None
         return self._secure
 
@@ -315,9 +315,18 @@ class WebSocketCommonProtocol(SessionProtocol):
             ConnectionClosedError: The connection was closed with an error.
 
         """
+        # Whoever overrides recv() sees every message.
+        direct = getattr(self.recv, "__func__", None) is WebSocketCommonProtocol.recv
         try:
             while True:
-                yield await self.recv()
+                if (
+                    direct
+                    and self._receiver is None
+                    and (message := self._take_message()) is not None
+                ):
+                    yield message
+                else:
+                    yield await self.recv()
         except ConnectionClosedOK:
             return
 
@@ -341,6 +350,8 @@ class WebSocketCommonProtocol(SessionProtocol):
             raise ConcurrencyError(
                 "cannot call recv while another coroutine is already waiting for the next message"
             )
+        if (message := self._take_message()) is not None:
+            return message
         while not self.messages:
             if self._protocol.state is State.CONNECTING:
                 raise InvalidState("WebSocket connection isn't established yet")
@@ -355,7 +366,8 @@ class WebSocketCommonProtocol(SessionProtocol):
             finally:
                 self._receiver = None
         message = self.messages.popleft()
-        self._adjust_queue()
+        if self._session.messages.paused:
+            self._adjust_queue()
         return message
 
     async def send(self, message: DataLike | Iterable[DataLike] | AsyncIterable[DataLike]) -> None:
@@ -378,13 +390,15 @@ class WebSocketCommonProtocol(SessionProtocol):
             TypeError: The message has another type, or its fragments aren't all of one kind.
 
         """
-        await self.ensure_open()
+        # Most of the time it is open, and to call a coroutine costs more than to look.
+        if self._protocol.state is not State.OPEN or self._transport.is_closing():
+            await self.ensure_open()
         while self._fragmented_send is not None:
             await asyncio.shield(self._fragmented_send)
             await self.ensure_open()
         if isinstance(message, (str, bytes, bytearray, memoryview)):
-            self._session.protocol.send_message(message)
-            self._write()
+            self._protocol.send_message(message)
+            self._send(self._protocol.data_to_send())
             if self._writing_paused:
                 await self._drain()
         else:
@@ -407,7 +421,7 @@ class WebSocketCommonProtocol(SessionProtocol):
             ProtocolError: The code isn't allowed in a frame, or the reason is too long.
 
         """
-        if not hasattr(self, "transport"):
+        if not hasattr(self, "_transport"):
             raise InvalidState("WebSocket connection isn't established yet")
         if self._protocol.state is State.CONNECTING:
             self.fail_connection()
@@ -433,7 +447,7 @@ class WebSocketCommonProtocol(SessionProtocol):
             raise InvalidState("WebSocket connection isn't established yet")
         # The transport knows first that it is lost. Whoever sends without a pause, to a transport
         # that drops everything, would never let the event loop tell it.
-        if self._protocol.state is not State.OPEN or self.transport.is_closing():
+        if self._protocol.state is not State.OPEN or self._transport.is_closing():
             await self.wait_closed()
             raise self.connection_closed_exc()
 
@@ -546,7 +560,7 @@ class WebSocketCommonProtocol(SessionProtocol):
         if self._fragmented_send is not None:
             raise ConcurrencyError("sending a fragmented message")
         self._protocol.send_shared(message)
-        self._write()
+        self._writer.send_alone(self._protocol.data_to_send())
 
     def get_buffer_size(self) -> int:
         """Return how many bytes wait to be sent."""
@@ -577,9 +591,10 @@ class WebSocketCommonProtocol(SessionProtocol):
             self._protocol.fail(code, reason)
             self._write()
             if code == CloseCode.ABNORMAL_CLOSURE:
+                # What was sent leaves before.
                 self.transport.close()
-        elif hasattr(self, "transport"):
-            self.transport.abort()
+        elif hasattr(self, "_transport"):
+            self._transport.abort()
 
 
 def broadcast(

@@ -36,8 +36,13 @@ __all__ = [
 class Opcode(enum.IntEnum):
     """Opcode of a frame (RFC 6455, section 5.2)."""
 
-    CONT, TEXT, BINARY = 0x00, 0x01, 0x02
-    CLOSE, PING, PONG = 0x08, 0x09, 0x0A
+    # One a line: PyPy assigns the last of several first, and their order is that of iteration.
+    CONT = 0x00
+    TEXT = 0x01
+    BINARY = 0x02
+    CLOSE = 0x08
+    PING = 0x09
+    PONG = 0x0A
 
 
 DATA_OPCODES = (Opcode.CONT, Opcode.TEXT, Opcode.BINARY)

@@ -20,7 +20,7 @@ _has_impossible_characters = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]").search
 
 # RFC 3986, section 3.2.2. urlsplit() looks at the address, but not at what stands around the
 # brackets, and lets versions of IP pass that don't exist.
-_is_ipv6_host = re.compile(r"\[[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*(?:%[^\]]+)?\](?::[0-9]*)?").fullmatch
+_is_ipv6_host = re.compile(r"\[[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*(?:%[^\]]+)?\](?::.*)?").fullmatch
 _is_registered_name = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=%-]+").fullmatch
 
 
@@ -126,13 +126,14 @@ def split_url(url: str) -> urllib.parse.SplitResult:
         parsed = urllib.parse.urlsplit(url)
     except ValueError:
         raise InvalidURI(url, "hostname isn't valid") from None
+    # Before the port, as newer versions of urlsplit() do.
+    host = parsed.netloc.rpartition("@")[2]
+    if "[" in host and _is_ipv6_host(host) is None:
+        raise InvalidURI(url, "hostname isn't valid")
     try:
         parsed.port  # noqa: B018  # the property parses the port, and raises
     except ValueError:
         raise InvalidURI(url, "port isn't a number up to 65535") from None
-    host = parsed.netloc.rpartition("@")[2]
-    if "[" in host and _is_ipv6_host(host) is None:
-        raise InvalidURI(url, "hostname isn't valid")
     return parsed
 
 
