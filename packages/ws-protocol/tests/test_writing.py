@@ -60,7 +60,7 @@ def test_first_of_a_turn_is_written_at_once_and_the_rest_together_when_it_ends()
 
 def test_end_of_the_turn_is_awaited_once_two_were_sent_since_something_arrived():
     turn = Turn(answered=False)
-    for i in range(3):
+    for _ in range(3):
         turn.writer.send([b"answer"], False)
         assert turn.at_end == []
         turn.writer.answered = False

@@ -52,7 +52,15 @@ class TurnWriter:
 
     """
 
-    __slots__ = ("_at_end_of_turn", "_in_turn", "_joined", "_limit", "_room", "answered", "transport")
+    __slots__ = (
+        "_at_end_of_turn",
+        "_in_turn",
+        "_joined",
+        "_limit",
+        "_room",
+        "answered",
+        "transport",
+    )
 
     transport: Transport
 
