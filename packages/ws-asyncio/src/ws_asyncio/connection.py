@@ -38,7 +38,7 @@ from ws_protocol.writing import TurnWriter
 __all__ = ["Connection"]
 
 # How many bytes are read from the network at once, but for large messages.
-_CHUNK = 65536
+_CHUNK = 262144
 
 
 class _SharedChunk(threading.local):

@@ -511,28 +511,6 @@ typedef struct {
 #define GROWTH 16
 #define ROOM_TO_READ 65536
 
-/* Payloads from this size on make glibc keep twice so many bytes of free memory. */
-#define LARGE 131072
-#define KEPT (8 * 1024 * 1024)
-
-/* Have the C library keep the memory of large messages for the next ones. It returns what is free at
-   the end of its heap to the operating system, from twice the largest block on that was ever freed
-   to it: that is about after each message, and each time new pages cost more than what is copied
-   into them. */
-static void
-keep_memory(void)
-{
-#ifdef __GLIBC__
-    static int kept = 0;
-
-    if (!__atomic_exchange_n(&kept, 1, __ATOMIC_RELAXED)) {
-        void *volatile block = malloc(KEPT); /* else compilers know better than to call either */
-
-        free(block);
-    }
-#endif
-}
-
 static PyObject *
 payload_buffer_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
@@ -557,9 +535,6 @@ payload_buffer_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     if (self != NULL) {
         self->size = size;
         self->masked = mask.len == 4;
-        if (size >= LARGE) {
-            keep_memory();
-        }
         memcpy(self->key, mask.buf, mask.len);
     }
     PyBuffer_Release(&mask);

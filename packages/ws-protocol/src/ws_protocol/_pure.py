@@ -286,10 +286,10 @@ class PayloadBuffer:
     def _make_room(self, more: int) -> None:
         """Make room for some bytes more.
 
-        And for as many as there are already, but not for all: a peer may announce more than it
-        ever sends.
+        And for three times as many as there are already, but not for all: a peer may announce more
+        than it ever sends.
         """
         least = self._filled + more
         if least > len(self._data):
-            room = max(least, min(2 * self._filled, self.size))
+            room = max(least, min(4 * self._filled, self.size))
             self._data += bytes(room - len(self._data))

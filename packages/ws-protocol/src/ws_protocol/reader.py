@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from .buffers import keep_memory
 from .exceptions import PayloadTooBig, ProtocolError, TooManyFragments
 from .extensions.permessage_deflate import PerMessageDeflate, find_deflate
 from .frames import Frame, Opcode
@@ -415,6 +416,8 @@ class FrameReader:
 
     def _begin_payload(self, head: int, mask: bytes, size: int, piece: memoryview) -> None:
         """Start to collect the payload of a frame that isn't whole, of which a piece is there."""
+        if size > _SMALL:
+            keep_memory()
         self._head = head
         self._payload = PayloadBuffer(size, mask)
         # What an extension encoded isn't text until the frame is whole and decoded.
