@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ws_protocol.buffers import PieceBuffer
+from ws_protocol import buffers
+from ws_protocol.buffers import PieceBuffer, keep_memory
 
 # Around what is copied at once and what isn't, whatever the threshold is.
 SIZES = st.one_of(st.integers(0, 10), st.integers(1000, 10_000))
@@ -91,3 +92,13 @@ def test_large_pieces_are_not_copied_before_the_end(traced):
         _, peak = memory()
     assert buffer.take() == bytes(1_000_000)
     assert peak < 100_000
+
+
+def test_large_block_is_returned_to_the_c_library_once_a_process(traced, monkeypatch):
+    with traced() as get_traced_memory:
+        keep_memory()
+        assert get_traced_memory()[1] < 2**20
+        monkeypatch.setattr(buffers, "_kept", False)
+        keep_memory()
+        assert get_traced_memory()[0] < 2**20
+        assert get_traced_memory()[1] >= 2**23
