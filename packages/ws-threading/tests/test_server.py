@@ -635,6 +635,24 @@ def test_server_must_take_some_connections(name):
         serve(echo, "localhost", 0, **{name: 0})
 
 
+def test_connection_whose_thread_has_yet_to_begin_is_refused_at_shutdown(
+    run, open_tcp, monkeypatch
+):
+    begin, started = Server._begin, threading.Event()
+
+    def begin_late(server, connection):
+        started.set()
+        assert server._closing.wait(TIMEOUT)
+        return begin(server, connection)
+
+    monkeypatch.setattr(Server, "_begin", begin_late)
+    server = run(echo, close_timeout=0.1)
+    sock = open_tcp(server)
+    assert started.wait(TIMEOUT)
+    server.shutdown()
+    assert read_all(sock).startswith(b"HTTP/1.1 503 ")
+
+
 def test_request_that_is_being_answered_is_not_refused_at_shutdown(run, start):
     answering, answer = threading.Event(), threading.Event()
 

@@ -74,7 +74,8 @@ class Headers(MutableMapping[str, str]):
     __slots__ = ("_dict", "_list")
 
     def __init__(self, *args: HeadersLike, **kwargs: str) -> None:
-        self._dict: dict[str, tuple[str, ...]] = {}
+        # Nearly all have one value. A peer can send many of a name: those are in a list.
+        self._dict: dict[str, tuple[str] | list[str]] = {}
         self._list: list[tuple[str, str]] = []
         if args or kwargs:
             self.update(*args, **kwargs)
@@ -89,7 +90,10 @@ class Headers(MutableMapping[str, str]):
     def copy(self) -> Headers:
         """Return a copy."""
         copy = self.__class__()
-        copy._dict = self._dict.copy()
+        copy._dict = {
+            key: values if isinstance(values, tuple) else values.copy()
+            for key, values in self._dict.items()
+        }
         copy._list = self._list.copy()
         return copy
 
@@ -153,10 +157,13 @@ class Headers(MutableMapping[str, str]):
                 lowered = key.lower()
             else:
                 item, lowered = (known[0], value), known[1]
-            if lowered in values_of:
-                values_of[lowered] += (value,)
-            else:
+            values = values_of.get(lowered)
+            if values is None:
                 values_of[lowered] = (value,)
+            elif isinstance(values, tuple):
+                values_of[lowered] = [*values, value]
+            else:
+                values.append(value)
             self._list.append(item)
 
     def __delitem__(self, key: str) -> None:

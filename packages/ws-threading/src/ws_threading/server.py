@@ -196,6 +196,8 @@ class Server:
         # The thread of each TCP connection, and its socket while nothing else knows of it.
         self._threads: dict[threading.Thread, socket.socket | None] = {}
         self._connections: set[ServerConnection] = set()
+        # Whether a thread may wait for the client before there is a connection; serve() knows.
+        self._may_wait_before = True
         # How many connections there may be, told apart by their sockets; and those that are to be
         # refused.
         self._admission = admission or Admission()
@@ -397,7 +399,10 @@ class Server:
             if close_connections and self._closing_with is None:
                 self._closing_with = code, reason
             connections = list(self._connections)
-            opening = [sock for sock in self._threads.values() if sock is not None]
+            opening: list[socket.socket] = []
+            # Without TLS, a thread that has yet to begin will refuse its connection.
+            if self._may_wait_before:
+                opening += [sock for sock in self._threads.values() if sock is not None]
         if first:
             self.logger.info("server closing")
         for sock in opening:
@@ -639,6 +644,7 @@ def serve(
     if sock is None:
         sock = listen(host, port, **kwargs)
     server = Server(sock, handle_socket, logger, admission=admission)
+    server._may_wait_before = ssl is not None
     return server
 
 
