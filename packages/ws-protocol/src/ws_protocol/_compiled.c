@@ -18,6 +18,19 @@
 #define MASKED 0x80
 #define MAX_HEADER_SIZE 14
 
+/* Return the key twice, as 8 bytes of memory. */
+static uint64_t
+repeat_key(const unsigned char *key)
+{
+    uint64_t key8;
+    unsigned char keys[8];
+
+    memcpy(keys, key, 4);
+    memcpy(keys + 4, key, 4);
+    memcpy(&key8, keys, 8);
+    return key8;
+}
+
 /* Mask size bytes with the key of 4 bytes, over and over. Return the OR of all results, so that the
    highest bit of one of its bytes is set if it is in any of them: then it isn't ASCII.
 
@@ -27,13 +40,10 @@ static uint64_t
 mask_bytes(unsigned char *restrict to, const unsigned char *restrict from, Py_ssize_t size,
            const unsigned char *key)
 {
-    uint64_t key8, word, any = 0;
-    unsigned char keys[8], rest[8] = {0};
+    uint64_t key8 = repeat_key(key), word, any = 0;
+    unsigned char rest[8] = {0};
     Py_ssize_t words = size / 8, i;
 
-    memcpy(keys, key, 4);
-    memcpy(keys + 4, key, 4);
-    memcpy(&key8, keys, 8);
     for (i = 0; i < words; i++) {
         memcpy(&word, from + 8 * i, 8);
         word ^= key8;
@@ -51,13 +61,9 @@ mask_bytes(unsigned char *restrict to, const unsigned char *restrict from, Py_ss
 static void
 mask_in_place(unsigned char *data, Py_ssize_t size, const unsigned char *key)
 {
-    uint64_t key8, word;
-    unsigned char keys[8];
+    uint64_t key8 = repeat_key(key), word;
     Py_ssize_t words = size / 8, i;
 
-    memcpy(keys, key, 4);
-    memcpy(keys + 4, key, 4);
-    memcpy(&key8, keys, 8);
     for (i = 0; i < words; i++) {
         memcpy(&word, data + 8 * i, 8);
         word ^= key8;
