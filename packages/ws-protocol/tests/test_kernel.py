@@ -40,11 +40,20 @@ def mask_naively(data, mask):
 
 
 def read(
-    form, data, *, pos=0, end=None, until=sys.maxsize, masked=False, max_size=1000, decode=None
+    form,
+    data,
+    *,
+    pos=0,
+    end=None,
+    until=sys.maxsize,
+    limit=sys.maxsize,
+    masked=False,
+    max_size=1000,
+    decode=None,
 ):
     messages = []
     end = len(data) if end is None else end
-    pos = form.read_messages(data, pos, end, until, masked, max_size, decode, messages)
+    pos = form.read_messages(data, pos, end, until, limit, masked, max_size, decode, messages)
     return pos, messages
 
 
@@ -162,7 +171,7 @@ def test_all_messages_of_a_chunk_are_read_and_added(form, mask):
     messages = ["before"]
     data = b"skipped" + b"".join(frames)
     end = len(data)
-    pos = form.read_messages(data, 7, end, end, mask is not None, 10**6, None, messages)
+    pos = form.read_messages(data, 7, end, end, 99, mask is not None, 10**6, None, messages)
     assert messages == ["before", *(message for _, _, message in WHOLE.values())]
     assert pos == len(data)
 
@@ -210,7 +219,7 @@ def test_reading_raises_what_decoding_raises(form):
     messages = []
     data = form.build_frame(0x82, b"first", None) + form.build_frame(0xC1, b"a", None)
     with pytest.raises(LookupError) as raised:
-        form.read_messages(data, 0, len(data), len(data), False, 1000, decode, messages)
+        form.read_messages(data, 0, len(data), len(data), 9, False, 1000, decode, messages)
     assert raised.value.args == (0xC1, b"a")
     assert messages == [b"first"]
 
@@ -277,11 +286,19 @@ def test_last_frame_that_is_read_begins_before_a_position(form, mask):
         assert (pos, messages) == (number * len(frame), ["text"] * number)
 
 
+@pytest.mark.parametrize("limit", range(-1, 5))
+def test_no_more_messages_are_read_than_the_limit(form, mask, limit):
+    frame = form.build_frame(0x82, b"abc", mask)
+    number = min(max(limit, 0), 3)
+    pos, messages = read(form, frame * 3, masked=mask is not None, limit=limit)
+    assert (pos, messages) == (number * len(frame), [b"abc"] * number)
+
+
 @pytest.mark.parametrize("queue", [list, collections.deque])
 def test_messages_are_added_to_a_list_or_a_deque(form, queue):
     messages = queue(["before"])
     data = form.build_frame(0x81, b"a", None) + form.build_frame(0x82, b"b", None)
-    assert form.read_messages(data, 0, 6, 6, False, 10, None, messages) == 6
+    assert form.read_messages(data, 0, 6, 6, 9, False, 10, None, messages) == 6
     assert list(messages) == ["before", "a", b"b"]
 
 
@@ -292,7 +309,7 @@ def test_messages_before_one_that_cannot_be_decoded_are_added_to_a_deque(form):
     messages = collections.deque()
     data = form.build_frame(0x82, b"first", None) + form.build_frame(0xC1, b"a", None)
     with pytest.raises(LookupError):
-        form.read_messages(data, 0, len(data), len(data), False, 1000, decode, messages)
+        form.read_messages(data, 0, len(data), len(data), 9, False, 1000, decode, messages)
     assert list(messages) == [b"first"]
 
 
@@ -303,9 +320,9 @@ def test_queue_may_refuse_messages(form):
 
     data = form.build_frame(0x82, b"", None)
     with pytest.raises(OverflowError):
-        form.read_messages(data, 0, 2, 2, False, 1000, None, Full())
+        form.read_messages(data, 0, 2, 2, 9, False, 1000, None, Full())
     with pytest.raises(AttributeError):
-        form.read_messages(data, 0, 2, 2, False, 1000, None, None)
+        form.read_messages(data, 0, 2, 2, 9, False, 1000, None, None)
 
 
 @pytest.mark.parametrize("pos, end", [(3, 2), (-1, 2), (0, 3), (0, -1), (3, 3)])
@@ -551,7 +568,7 @@ def test_messages_are_the_same_at_the_least_cost(data, cuts, masked):
     try:
         for chunk in chunks:
             size = len(chunk)
-            pos = reader.read_messages(memoryview(chunk + b"rest"), size, size, messages)
+            pos = reader.read_messages(memoryview(chunk + b"rest"), size, size, 99, messages)
             rest = []
             try:
                 assert reader.feed(chunk, frames, rest, pos) == size

@@ -107,6 +107,18 @@ def test_messages_are_received_at_the_least_cost(connection):
     assert connection.receive_messages(data + ping, len(data + ping)) == len(data)
 
 
+def test_messages_received_at_the_least_cost_take_no_more_room_than_their_bytes(connection):
+    masked = connection.protocol.side is Side.SERVER
+    connection.receive((0x82, b""))
+    large = serialize_frame(0x82, bytes(5000), masked) * 50
+    assert connection.receive_messages(large, len(large)) == len(large)
+    assert len(connection.received()) == 51
+    # Small ones do: objects are larger than frames.
+    small = serialize_frame(0x82, b"a", masked) * 20_000
+    assert 0 < connection.receive_messages(small, len(small)) < len(small) // 5
+    assert 1000 < len(connection.received()) < 4000
+
+
 def test_messages_are_not_received_before_those_that_wait(connection):
     connection.receive(*[(0x82, bytes(30))] * 20)
     masked = connection.protocol.side is Side.SERVER

@@ -256,7 +256,8 @@ decode_message(PyObject *decode, int head, PyObject *payload)
 }
 
 PyDoc_STRVAR(read_messages_doc,
-             "read_messages($module, data, pos, end, until, masked, max_size, decode, messages, /)\n"
+             "read_messages($module, data, pos, end, until, limit, masked, max_size, decode, "
+             "messages, /)\n"
              "--\n\n"
              "Read frames that are whole messages out of a chunk, up to one that isn't.");
 
@@ -334,9 +335,9 @@ read_message(const unsigned char *data, Py_ssize_t pos, Py_ssize_t end,
 /* Read frames one after another. Return where the last one ends; -1 with an exception. */
 static Py_ssize_t
 read_frames(const unsigned char *data, Py_ssize_t pos, Py_ssize_t end, Py_ssize_t until,
-            const struct wanted *wanted, PyObject *messages)
+            Py_ssize_t limit, const struct wanted *wanted, PyObject *messages)
 {
-    while (pos < until && end - pos >= 2) {
+    for (; pos < until && end - pos >= 2 && limit > 0; limit--) {
         PyObject *message;
         Py_ssize_t next = read_message(data, pos, end, wanted, &message);
         int failed;
@@ -380,19 +381,20 @@ static PyObject *
 read_messages(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t number)
 {
     Py_buffer data;
-    Py_ssize_t pos, end, until;
+    Py_ssize_t pos, end, until, limit;
     struct wanted wanted;
     PyObject *messages;
 
-    if (check_number_of_arguments("read_messages", number, 8) < 0) {
+    if (check_number_of_arguments("read_messages", number, 9) < 0) {
         return NULL;
     }
     pos = PyLong_AsSsize_t(args[1]);
     end = PyLong_AsSsize_t(args[2]);
     until = PyLong_AsSsize_t(args[3]);
-    wanted.masked = PyObject_IsTrue(args[4]);
-    wanted.max_size = PyLong_AsSsize_t(args[5]);
-    wanted.decode = args[6];
+    limit = PyLong_AsSsize_t(args[4]);
+    wanted.masked = PyObject_IsTrue(args[5]);
+    wanted.max_size = PyLong_AsSsize_t(args[6]);
+    wanted.decode = args[7];
     if (PyErr_Occurred() || PyObject_GetBuffer(args[0], &data, PyBUF_SIMPLE) < 0) {
         return NULL;
     }
@@ -401,10 +403,10 @@ read_messages(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t num
         PyErr_SetString(PyExc_ValueError, "pos and end must be in order, and in data");
         return NULL;
     }
-    messages = PyList_CheckExact(args[7]) ? Py_NewRef(args[7]) : PyList_New(0);
+    messages = PyList_CheckExact(args[8]) ? Py_NewRef(args[8]) : PyList_New(0);
     if (messages != NULL) {
-        pos = read_frames(data.buf, pos, end, until, &wanted, messages);
-        if (messages != args[7] && extend(args[7], messages) < 0) {
+        pos = read_frames(data.buf, pos, end, until, limit, &wanted, messages);
+        if (messages != args[8] && extend(args[8], messages) < 0) {
             pos = -1;
         }
         Py_DECREF(messages);

@@ -79,6 +79,7 @@ def read_messages(
     pos: int,
     end: int,
     until: int,
+    limit: int,
     masked: bool,
     max_size: int,
     decode: Callable[[int, bytes], Any] | None,
@@ -95,6 +96,7 @@ def read_messages(
         pos: Where to begin.
         end: Where the chunk ends.
         until: Where to stop: the last frame to be read begins before.
+        limit: How many frames to read at most.
         masked: Whether the frames must be masked.
         max_size: The largest payload, in bytes.
         decode: What makes messages of frames that have rsv1 set: called with the first byte and the
@@ -112,7 +114,7 @@ def read_messages(
         raise ValueError("pos and end must be in order, and in data")
     whole: list[Any] = []
     try:
-        while pos < until and end - pos >= 2:
+        while pos < until and end - pos >= 2 and len(whole) < limit:
             head = data[pos]
             size = data[pos + 1]
             if (

@@ -273,7 +273,7 @@ class Protocol:
         return self._receive_frames(data, pos, until)
 
     def receive_messages(
-        self, data: BytesLike, size: int, until: int, messages: deque[Frame | Data]
+        self, data: BytesLike, size: int, until: int, limit: int, messages: deque[Frame | Data]
     ) -> int:
         """Receive the start of a chunk from the network, as far as it is whole messages: the most
         frequent case, for the least cost.
@@ -282,6 +282,7 @@ class Protocol:
             data: What has the chunk at its beginning.
             size: Size of the chunk, in bytes.
             until: Position where to stop: the last frame that is received begins before.
+            limit: How many messages to receive at most, of those that this chunk begins.
             messages: Where the messages are added, instead of anywhere else: :class:`str` for text,
                 :class:`bytes` for binary.
 
@@ -293,7 +294,7 @@ class Protocol:
         if reader is None or self._state is not State.OPEN or self.debug:
             return 0
         try:
-            return reader.read_messages(data, size, until, messages)
+            return reader.read_messages(data, size, until, limit, messages)
         except Exception as exc:
             self._fail_receiving(exc)
             return 0

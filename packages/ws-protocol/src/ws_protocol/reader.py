@@ -27,6 +27,8 @@ from .typing import BytesLike, Data
 if TYPE_CHECKING:
     from .extensions.base import Extension
 
+    Messages = list[Frame | Data] | deque[Frame | Data]
+
 __all__ = ["FrameReader"]
 
 _FIN = 0x80
@@ -173,12 +175,7 @@ class FrameReader:
         end = len(data)
         until = end if until is None else min(until, end)
         if self._payload is not None:
-            stop = min(pos + self._payload.missing, end)
-            self._payload.append(memoryview(data)[pos:stop])
-            self._process_payload(frames, messages)
-            if self._payload is not None:
-                return stop
-            pos = stop
+            pos = self._take_payload(data, pos, end, frames, messages)
         elif self._header:
             # What was kept of it is short, and so this is where a chunk begins.
             kept = len(self._header)
@@ -193,7 +190,7 @@ class FrameReader:
         pos: int,
         until: int,
         frames: list[Frame],
-        messages: list[Frame | Data] | None,
+        messages: Messages | None,
     ) -> int:
         """Read frames, of which the first begins at a position; see :meth:`feed`."""
         end = len(data)
@@ -238,8 +235,8 @@ class FrameReader:
                 start = stop
             stop = start + length
             if stop > end:
-                self._begin_payload(head, mask, length, memoryview(data)[start:])
-                return end
+                self._begin_payload(head, mask, length)
+                return self._take_payload(data, start, end, frames, messages)
             payload = data[start:stop]
             if masked and payload:
                 payload = apply_mask(payload, mask)
@@ -248,7 +245,7 @@ class FrameReader:
         return end if self.closed else pos
 
     def read_messages(
-        self, data: BytesLike, size: int, until: int, messages: deque[Frame | Data]
+        self, data: BytesLike, size: int, until: int, limit: int, messages: deque[Frame | Data]
     ) -> int:
         """Read the start of a chunk, as far as it is whole messages, small, and without an
         extension other than compression: the most frequent case, for the least cost.
@@ -257,6 +254,7 @@ class FrameReader:
             data: What has the chunk at its beginning.
             size: Size of the chunk, in bytes.
             until: Position where to stop: the last frame that is read begins before.
+            limit: How many messages to read at most, of those that this chunk begins.
             messages: Where the messages are added.
 
         Returns:
@@ -275,13 +273,11 @@ class FrameReader:
         if payload is not None:
             if not self._head & _FIN or self._head & _CONTROL or payload.size > self._small:
                 return 0
-            pos = min(payload.missing, size)
-            payload.append(data[:pos])
-            whole: list[Frame | Data] = []
-            self._process_payload([], whole)
-            messages += whole
+            pos = self._take_payload(data, 0, size, [], messages)
         decode = None if self._deflate is None else self._decode_message
-        return read_messages(data, pos, size, until, self.masked, self._small, decode, messages)
+        return read_messages(
+            data, pos, size, until, limit, self.masked, self._small, decode, messages
+        )
 
     def get_buffer(self) -> memoryview | None:
         """Return what the rest of a frame's payload can be read into, without another copy.
@@ -319,7 +315,7 @@ class FrameReader:
         pos: int,
         until: int,
         frames: list[Frame],
-        messages: list[Frame | Data] | None,
+        messages: Messages | None,
     ) -> int:
         """Read the next frames of a chunk, as long as they are whole messages, small, and without
         an extension other than compression.
@@ -330,11 +326,10 @@ class FrameReader:
         """
         decode = None if self._deflate is None else self._decode_message
         end = len(data)
-        if messages is not None:
-            return read_messages(data, pos, end, until, self.masked, self._small, decode, messages)
         whole: list[Frame | Data] = []
+        into = whole if messages is None else messages
         try:
-            return read_messages(data, pos, end, until, self.masked, self._small, decode, whole)
+            return read_messages(data, pos, end, until, end, self.masked, self._small, decode, into)
         finally:
             for message in whole:
                 if isinstance(message, str):
@@ -414,8 +409,8 @@ class FrameReader:
                 raise PayloadTooBig(size, limit)
             raise PayloadTooBig(size, limit - self._message_size, self._message_size)
 
-    def _begin_payload(self, head: int, mask: bytes, size: int, piece: memoryview) -> None:
-        """Start to collect the payload of a frame that isn't whole, of which a piece is there."""
+    def _begin_payload(self, head: int, mask: bytes, size: int) -> None:
+        """Start to collect the payload of a frame that isn't whole."""
         if size > _SMALL:
             keep_memory()
         self._head = head
@@ -423,11 +418,29 @@ class FrameReader:
         # What an extension encoded isn't text until the frame is whole and decoded.
         message = head & _OPCODE or self._message
         self._checking = message == _TEXT and not self.extensions
-        self._payload.append(piece)
-        if self._checking:
-            self._check_text(self._payload.last, final=False)
 
-    def _process_payload(self, frames: list[Frame], messages: list[Frame | Data] | None) -> None:
+    def _take_payload(
+        self,
+        data: BytesLike,
+        pos: int,
+        end: int,
+        frames: list[Frame],
+        messages: Messages | None,
+    ) -> int:
+        """Take what a chunk has of the payload.
+
+        Returns:
+            Position after it in the chunk.
+
+        """
+        payload = self._payload
+        assert payload is not None
+        stop = min(pos + payload.missing, end)
+        payload.append(memoryview(data)[pos:stop])
+        self._process_payload(frames, messages)
+        return stop
+
+    def _process_payload(self, frames: list[Frame], messages: Messages | None) -> None:
         """Process the latest piece of a payload, and all of it if it is whole."""
         payload = self._payload
         assert payload is not None
@@ -442,7 +455,7 @@ class FrameReader:
         head: int,
         payload: bytes,
         frames: list[Frame],
-        messages: list[Frame | Data] | None,
+        messages: Messages | None,
         checked: bool = False,
     ) -> None:
         """Finish a frame whose payload is whole.

@@ -37,10 +37,12 @@ __all__ = ["Session", "parse_watermarks"]
 
 Waiter = TypeVar("Waiter")
 
-# How much is decoded before the frames that wait are counted, in bytes. Extensions can make a
-# thousand times as much of it; without them, frames of a few bytes become objects of some sixty.
+# How much is decoded before the frames that wait are counted. In bytes, and without them if it is
+# decoded from where it arrived: it takes no more room than there. But extensions can make a
+# thousand times as much of it, and frames of a few bytes become objects of some sixty.
 _PIECE = 2**15
 _ENCODED_PIECE = 2**12
+_MESSAGES = 2**11
 
 
 class Session(Generic[Waiter]):
@@ -219,8 +221,8 @@ class Session(Generic[Waiter]):
         self._keepalive.heard = True
         messages = self.messages
         protocol = self.protocol
-        until = _ENCODED_PIECE if protocol.extensions else _PIECE
-        pos = protocol.receive_messages(data, size, until, messages.frames)
+        until = _ENCODED_PIECE if protocol.extensions else size
+        pos = protocol.receive_messages(data, size, until, _MESSAGES, messages.frames)
         if pos:
             self._receiving = True
             messages.update_paused()
