@@ -90,7 +90,7 @@ async def test_connection_that_breaks_anywhere_ends_as_documented(
     for_client, _ = expected
     lengths = await count_bytes(conversation, proxy)
     faults = list(every_byte(fault, lengths, HARMFUL))
-    results = await run(conversation, proxy, faults, seconds=2)
+    results = await run(conversation, proxy, faults, seconds=1)
     assert len(results) == len(faults)
     for broken, result in results:
         assert result.ended
