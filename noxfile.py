@@ -195,12 +195,14 @@ def build(session: nox.Session) -> None:
 
 @nox.session(tags=["ci"], requires=["build"])
 def lint(session: nox.Session) -> None:
-    """Check style, types and layers."""
+    """Check style, types, layers and workflows."""
     session.install(
+        "check-jsonschema==0.39.0",
         "import-linter==2.16",
         "mypy==2.4.1",
         "pyright==1.1.414",
         "ruff==0.17.6",
+        "zizmor==1.32.0",
         # What the code that is checked imports.
         *RELEASE_TOOLS,
         "pytest>=8.3",
@@ -220,6 +222,10 @@ def lint(session: nox.Session) -> None:
     ]
     session.run("mypy", *map(str, sources), "examples")
     session.run("lint-imports")
+    workflows = map(str, sorted(ROOT.glob(".github/workflows/*.yml")))
+    schema = ["--builtin-schema", "vendor.github-workflows"]
+    session.run("check-jsonschema", *schema, *workflows, silent=True)
+    session.run("zizmor", "--offline", "--no-progress", str(ROOT / ".github"), silent=True)
     # Type checkers of users see the installed packages.
     session.chdir(session.create_tmp())
     for package in PACKAGES:
