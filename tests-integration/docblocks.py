@@ -1,5 +1,9 @@
-"""The blocks of code in the documentation and in READMEs, found where a reader sees them."""
+"""The blocks of code in the documentation and in READMEs, found where a reader sees them: on pages,
+and in docstrings, which the reference shows.
+"""
 
+import ast
+import collections
 import dataclasses
 import re
 import textwrap
@@ -13,11 +17,13 @@ PAGES = [
     *sorted(ROOT.glob("packages/*/README.md")),
     *sorted(path for path in DOCS.rglob("*.rst") if "_build" not in path.parts),
 ]
+MODULES = sorted(ROOT.glob("packages/*/src/**/*.py"))
 
 # Directives without code. (Those with a block of code are in the expression.)
 OTHERS = {
-    *["aliases-table", "autoclass", "autofunction", "automodule", "csv-table", "image"],
-    *["include-help", "list-table", "state-diagram", "toctree", "transitions-table", "warning"],
+    *["aliases-table", "autoclass", "autofunction", "automodule", "csv-table", "deprecated"],
+    *["image", "include-help", "list-table", "state-diagram", "toctree", "transitions-table"],
+    "warning",
 }
 
 MARKDOWN_BLOCK = re.compile(
@@ -43,7 +49,7 @@ class Block:
     """A block of code.
 
     Attributes:
-        page: Path of the page, from the root of the repository.
+        page: Path of the page or module, from the root of the repository.
         line: Number of its first line.
         language: What the page says that it is, which may be nothing.
         code: Its text, without indentation.
@@ -63,10 +69,50 @@ class Block:
 
 def read_blocks(path):
     """Yield the blocks of code of a page, in order."""
-    text = path.read_text(encoding="utf-8")
+    yield from parse_blocks(path, path.read_text(encoding="utf-8"), 1)
+
+
+def read_docstrings(path):
+    """Yield the blocks of code in the docstrings of a module, each with a name.
+
+    That is the name of what they belong to, and a number: ``"ws_asyncio.client.connect 1"``.
+    """
+    # After packages/.../src.
+    module = ".".join(path.with_suffix("").relative_to(ROOT).parts[3:])
+    numbers = collections.Counter()
+    for name, docstring in find_docstrings(module, ast.parse(path.read_text(encoding="utf-8"))):
+        for block in parse_blocks(path, f"{docstring.value}\n", docstring.lineno):
+            numbers[name] += 1
+            yield f"{name} {numbers[name]}", block
+
+
+def find_docstrings(name, node):
+    """Yield what is a statement of its own, but only a string: what it belongs to, and the string.
+
+    So do docstrings, those of attributes included.
+    """
+    for child in ast.iter_child_nodes(node):
+        match child:
+            case ast.Expr(value=ast.Constant(value=str()) as docstring):
+                yield name, docstring
+            case ast.ClassDef() | ast.FunctionDef() | ast.AsyncFunctionDef():
+                yield from find_docstrings(f"{name}.{child.name}", child)
+            case _:
+                yield from find_docstrings(name, child)
+
+
+def parse_blocks(path, text, first):
+    """Yield the blocks of code of a text, in order.
+
+    Args:
+        path: The file that it is in.
+        text: The text.
+        first: Number of its first line.
+
+    """
     page = path.relative_to(ROOT).as_posix()
     for match in (MARKDOWN_BLOCK if path.suffix == ".md" else RST_BLOCK).finditer(text):
-        line = text.count("\n", 0, match.start()) + 1
+        line = text.count("\n", 0, match.start()) + first
         found = match.groupdict()
         if found.get("file"):
             file = (path.parent / found["file"]).resolve()
