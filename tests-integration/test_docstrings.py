@@ -21,7 +21,6 @@ import trio
 from adapters.driver import TIMEOUT, start_in_thread
 from docblocks import MODULES, read_docstrings
 
-from websockets.client import process_exception
 from websockets.exceptions import ConnectionClosed, ConnectionClosedOK, InvalidStatus
 from websockets.frames import CloseCode
 from websockets.sync.client import connect, reconnect
@@ -117,13 +116,15 @@ class Program:
     def dial(self, uri):
         """Connect to it as soon as it listens. If it fails, so does this."""
 
-        def fail_with_program(exc):
-            return self.ended.exception() if self.ended.done() else process_exception(exc)
+        def process_exception(exc):
+            if self.ended.done():
+                return self.ended.exception() or exc
+            return None if isinstance(exc, ConnectionRefusedError) else exc
 
         def delays():
             return itertools.repeat(0.01, 100 * TIMEOUT)
 
-        options = {"process_exception": fail_with_program, "reconnect_delays": delays}
+        options = {"process_exception": process_exception, "reconnect_delays": delays}
         for websocket in reconnect(uri, **options):
             yield websocket
             break
