@@ -87,9 +87,9 @@ def read_docstrings(path):
 
 
 def find_docstrings(name, node):
-    """Yield what is a statement of its own, but only a string: what it belongs to, and the string.
+    """Yield the docstrings below a node, those of attributes included, each after whose it is.
 
-    So do docstrings, those of attributes included.
+    They are the strings that are statements of their own.
     """
     for child in ast.iter_child_nodes(node):
         match child:
