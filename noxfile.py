@@ -233,6 +233,15 @@ def lint(session: nox.Session) -> None:
         session.run("pyright", "--ignoreexternal", "--verifytypes", import_name, silent=True)
 
 
+# First among the tests: what takes longest must not begin last, when sessions run side by side.
+@nox.session(python=PYTHONS, tags=["ci"], requires=["build"])
+def integration(session: nox.Session) -> None:
+    """Run the tests that cross packages or leave the process, on the wheels of all packages."""
+    session.install(*TEST_TOOLS, "filelock>=3.16", "trio>=0.27", "trustme>=1.1", "werkzeug>=3.0")
+    install_wheels(session, PACKAGES)
+    run_pytest(session, ROOT / "tests-integration")
+
+
 @nox.session(python=PYTHONS, tags=["ci", "packages"], requires=["build"])
 @nox.parametrize("package", [nox.param(package, id=package) for package in PACKAGES])
 def tests(session: nox.Session, package: str) -> None:
@@ -294,14 +303,6 @@ def sanitize(session: nox.Session) -> None:
         PYTHONMALLOC="malloc",
         WS_PROTOCOL_KERNEL="compiled",
     )
-
-
-@nox.session(python=PYTHONS, tags=["ci"], requires=["build"])
-def integration(session: nox.Session) -> None:
-    """Run the tests that cross packages or leave the process, on the wheels of all packages."""
-    session.install(*TEST_TOOLS, "filelock>=3.16", "trio>=0.27", "trustme>=1.1", "werkzeug>=3.0")
-    install_wheels(session, PACKAGES)
-    run_pytest(session, ROOT / "tests-integration")
 
 
 # Versions and releases
