@@ -37,9 +37,9 @@ __all__ = ["Session", "parse_watermarks"]
 
 Waiter = TypeVar("Waiter")
 
-# How much is decoded before the frames that wait are counted. In bytes, and without them if it is
-# decoded from where it arrived: it takes no more room than there. But extensions can make a
-# thousand times as much of it, and frames of a few bytes become objects of some sixty.
+# How much is decoded before the frames that wait are counted, in bytes. Extensions can make a
+# thousand times as much of it; without them, frames of a few bytes become objects of some sixty. In
+# a chunk that would be copied to wait, only those count.
 _PIECE = 2**15
 _ENCODED_PIECE = 2**12
 _MESSAGES = 2**11
