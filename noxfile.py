@@ -419,13 +419,20 @@ def prior(session: nox.Session, package: str) -> None:
         paths = [last_wheel(session, name) for name in [*others, dependent]]
         test_with(session, [wheel(package), *paths], tree, dependent)
     if not tested:
-        session.skip("no dependent was released yet")
+        session.skip("no dependent was released yet that goes with this version")
+
+
+def get_package(session: nox.Session) -> str:
+    """Return the package that the command line names."""
+    if len(session.posargs) != 1 or session.posargs[0] not in PACKAGES:
+        session.error(f"say which: nox -s {session.name} -- PACKAGE, one of {', '.join(PACKAGES)}")
+    return session.posargs[0]
 
 
 @nox.session
 def dist(session: nox.Session) -> None:
     """Build what is published of a package, once, from the last commit, and check it."""
-    (package,) = session.posargs
+    package = get_package(session)
     session.install(
         *["build>=1.2", "hatchling>=1.27", "twine>=6"], *TEST_TOOLS, *TEST_PEERS.get(package, [])
     )
@@ -447,13 +454,13 @@ def dist(session: nox.Session) -> None:
         for name in SIBLINGS[package]
     ]
     test_with(session, [*siblings, str(path)], tree, package)
-    session.log(f"Ready to be published: {', '.join(files)}")
+    session.log(f"Ready to be published, as CONTRIBUTING.md says: {', '.join(files)}")
 
 
 @nox.session
 def release(session: nox.Session) -> None:
     """Release a package: changelog, commit, tag, files. `nox -s release -- ws-protocol`, say."""
-    (package,) = session.posargs
+    package = get_package(session)
     session.install(*RELEASE_TOOLS)
     session.chdir(ROOT)
     session.run("python", "-m", "tools.release", "prepare", package)

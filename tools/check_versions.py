@@ -54,10 +54,15 @@ def kind_of(fragment: Path) -> str:
     """Return the kind of change that a fragment tells of.
 
     Raises:
-        WorkspaceError: There is no such kind.
+        WorkspaceError: There is no such kind, or the file isn't a fragment.
 
     """
-    kind = fragment.name.split(".")[-2]
+    match = re.fullmatch(r"[^.]+\.([^.]+)(?:\.\d+)?\.md", fragment.name)
+    if match is None:
+        raise WorkspaceError(
+            f"{fragment.name}: not the name of a fragment, which is ISSUE.KIND.md or +WORD.KIND.md"
+        )
+    kind = match[1]
     if kind not in [*MAJOR, *MINOR, *PATCH]:
         raise WorkspaceError(
             f"{fragment.name}: unknown kind of change {kind!r}; "
@@ -108,7 +113,8 @@ def check_floors(
         if not floor <= coming < (requirement.cap, 0, 0):
             yield (
                 f"{package.name}: requires {name}>={format_version(floor)},<{requirement.cap}, "
-                f"but the one beside it is {format_version(coming)}"
+                f"but the one beside it is {format_version(coming)}; make it "
+                f">={format_version(coming)},<{coming[0] + 1}"
             )
 
 
@@ -120,8 +126,14 @@ def check_api(package: Package, root: Path = ROOT) -> Iterator[str]:
     tag = tag_of(package.name, releases[-1])
     with tempfile.TemporaryDirectory() as directory:
         export(tag, Path(directory), root)
-        for breakage in find_breakages(package, Path(directory), root):
-            yield f"{package.name}: breaks programs that work with {tag}: {breakage}"
+        breakages = list(find_breakages(package, Path(directory), root))
+    for breakage in breakages:
+        yield f"{package.name}: breaks programs that work with {tag}: {breakage}"
+    if breakages:
+        yield (
+            f"{package.name}: undo that, or raise the version to {releases[-1][0] + 1}.0.0 in "
+            f"_version.py, with a fragment of the kind 'breaking'"
+        )
 
 
 def find_breakages(package: Package, released: Path, root: Path) -> Iterator[str]:

@@ -43,7 +43,8 @@ def choose_version(package: Package, root: Path = ROOT) -> Version:
         return package.version
     if not package.fragments:
         raise WorkspaceError(
-            f"{package.name}: nothing to release: there are no fragments in changelog.d"
+            f"{package.name}: nothing to release: there are no fragments in changelog.d; add one, "
+            "such as changelog.d/+word.bugfix.md, that says what changed, and commit it"
         )
     kinds = {kind_of(fragment) for fragment in package.fragments}
     return max(package.version, next_version(releases[-1], kinds))
@@ -103,8 +104,10 @@ def prepare(name: str, root: Path = ROOT) -> str:
     packages = read_packages(root)
     if name not in packages:
         raise WorkspaceError(f"there is no package {name!r}, only {', '.join(packages)}")
-    if git(root, "status", "--porcelain"):
-        raise WorkspaceError("the tree has changes that aren't committed")
+    if changed := git(root, "status", "--porcelain").rstrip():
+        raise WorkspaceError(
+            f"the tree has changes that aren't committed; commit them first:\n{changed}"
+        )
     package = packages[name]
     for requirement in package.requirements:
         if requirement.floor not in find_releases(requirement.name, root):
@@ -112,11 +115,13 @@ def prepare(name: str, root: Path = ROOT) -> str:
             raise WorkspaceError(f"{name} requires {tag}, which isn't released: release it first")
     version = choose_version(package, root)
     tag = tag_of(name, version)
-    write_release(package, version, root)
-    complaints = check_all(root)
-    if complaints:
+    try:
+        write_release(package, version, root)
+        if complaints := check_all(root):
+            raise WorkspaceError("\n".join(complaints))
+    except WorkspaceError:
         git(root, "checkout", "--", f"packages/{name}")
-        raise WorkspaceError("\n".join(complaints))
+        raise
     git(root, "add", "--all", f"packages/{name}")
     message = f"{name}: Release {format_version(version)}."
     git(root, "commit", "--quiet", "--allow-empty", "--message", message)

@@ -56,8 +56,11 @@ class Package:
 
     @property
     def fragments(self) -> list[Path]:
-        """What the changelog will say of the next release: ``changelog.d/*.TYPE.md``."""
-        return sorted((self.directory / "changelog.d").glob("*.*.md"))
+        """What the changelog will say of the next release: the files in ``changelog.d``.
+
+        All of them, so that one with a wrong name isn't passed over without a word.
+        """
+        return sorted((self.directory / "changelog.d").glob("[!.]*"))
 
 
 class WorkspaceError(Exception):

@@ -85,6 +85,20 @@ def test_fragment_of_an_unknown_kind_is_an_error(released):
         check_all(released.root)
 
 
+@pytest.mark.parametrize("name", ["1.bugfix", "1.bugfix.txt", "bugfix.md", "1.bugfix.x.md"])
+def test_file_that_is_no_fragment_is_an_error(released, name):
+    released.write(f"packages/ws-lower/changelog.d/{name}", "Something fixed.\n")
+    with pytest.raises(WorkspaceError, match=f"{name}: not the name of a fragment, which is ISSUE"):
+        check_all(released.root)
+
+
+def test_fragments_of_one_kind_may_be_numbered(released):
+    released.write("packages/ws-lower/changelog.d/1.bugfix.md", "Something fixed.\n")
+    released.write("packages/ws-lower/changelog.d/1.bugfix.1.md", "Something else fixed.\n")
+    released.set_version("ws-lower", "1.0.1")
+    assert check_all(released.root) == []
+
+
 def test_floor_must_be_a_release_or_the_coming_one(released):
     released.set_version("ws-lower", "1.2.0")
     released.add_package("ws-upper", "ws-lower>=1.1.0,<2")
@@ -108,7 +122,8 @@ def test_cap_is_the_next_major(released):
 def test_range_must_have_the_sibling_beside_it(released):
     released.set_version("ws-lower", "2.0.0")
     assert check_all(released.root) == [
-        "ws-upper: requires ws-lower>=1.0.0,<2, but the one beside it is 2.0.0"
+        "ws-upper: requires ws-lower>=1.0.0,<2, but the one beside it is 2.0.0; "
+        "make it >=2.0.0,<3"
     ]
 
 
@@ -122,10 +137,14 @@ def test_range_must_have_the_sibling_beside_it(released):
 def test_change_that_breaks_programs_needs_a_major_version(released, source, what):
     released.write(LOWER, source)
     released.set_version("ws-lower", "1.1.0")
-    (complaint,) = check_all(released.root)
+    complaint, advice = check_all(released.root)
     assert complaint.startswith("ws-lower: breaks programs that work with ws-lower-v1.0.0: ")
     assert what in complaint
     assert "\x1b" not in complaint
+    assert advice == (
+        "ws-lower: undo that, or raise the version to 2.0.0 in _version.py, "
+        "with a fragment of the kind 'breaking'"
+    )
     released.set_version("ws-lower", "2.0.0")
     released.add_package("ws-upper", "ws-lower>=2.0.0,<3")
     released.set_version("ws-upper", "1.0.1")
