@@ -61,6 +61,16 @@ def test_response_headers(original, new):
         assert not hasattr(connection, "response_headers")
 
 
+def test_extensions(original, new):
+    for connection in original:
+        assert [extension.name for extension in connection.extensions] == ["permessage-deflate"]
+
+    for connection in new:
+        extensions = connection.protocol.extensions
+        assert [extension.name for extension in extensions] == ["permessage-deflate"]
+        assert not hasattr(connection, "extensions")
+
+
 # open and closed
 
 

@@ -66,6 +66,7 @@ ROWS = {
         "path → request.path": "test_path",
         "request_headers → request.headers": "test_request_headers",
         "response_headers → response.headers": "test_response_headers",
+        "extensions attribute": "test_extensions",
         "open → state is State.OPEN": "test_open",
         "closed → state is State.CLOSED": "test_closed",
         "handle ConnectionClosed": "test_exceptions_instead_of_open_and_closed",

@@ -263,8 +263,7 @@ def lazy_attributes(
             alias = names[name]
             if new and alias.instead:
                 warnings.warn(
-                    f"{module}.{name} has no counterpart in the new implementation; "
-                    f"use {alias.instead}",
+                    f"{module}.{name} isn't in the new implementation; use {alias.instead}",
                     DeprecationWarning,
                     stacklevel=2,
                 )
