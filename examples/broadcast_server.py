@@ -14,7 +14,8 @@ async def listen(websocket: ServerConnection) -> None:
 async def tick(server: Server) -> None:
     """Send the time, as it were, to all connections that are open."""
     for number in itertools.count():
-        broadcast(server.connections, f"tick {number}")
+        # Whoever is a megabyte behind is disconnected.
+        broadcast(server.connections, f"tick {number}", max_buffer=2**20, slow="close")
         await asyncio.sleep(0.1)
 
 

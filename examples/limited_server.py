@@ -1,21 +1,8 @@
 """A server that is open to the world, and has little memory."""
 
 import asyncio
-import http
 
 from websockets.asyncio.server import ServerConnection, serve
-from websockets.http11 import Request, Response
-
-MAX_CONNECTIONS = 2
-
-
-def check_room(connection: ServerConnection, request: Request) -> Response | None:
-    """Refuse a connection when there are too many."""
-    if len(connection.server.connections) < MAX_CONNECTIONS:
-        return None
-    response = connection.respond(http.HTTPStatus.SERVICE_UNAVAILABLE, "Too many connections.\n")
-    response.headers["Retry-After"] = "30"
-    return response
 
 
 async def echo(websocket: ServerConnection) -> None:
@@ -32,7 +19,10 @@ async def main() -> None:
         echo,
         "localhost",
         8765,
-        process_request=check_room,
+        # More are told to try again in a few seconds.
+        max_connections=100,
+        # Of these, so many may still be in the opening handshake.
+        max_handshakes=20,
         # Messages have at most 4 KiB, compressed or not.
         max_size=4096,
         # At most 4 of them wait to be received.

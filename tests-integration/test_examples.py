@@ -946,6 +946,40 @@ async def test_token_in_first_message(start_example_server):
     assert refused.value.response.status_code == 403
 
 
+@pytest.mark.parametrize(
+    "path, cookies, status",
+    [
+        ("/", ["token=7ca2f9bb"], 101),
+        ("/", ["lang=en; token=7ca2f9bb"], 101),
+        ("/?lang=en&token=7ca2f9bb", ["lang=en"], 101),
+        ("/", [], 403),
+        ("/?token=wrong", [], 403),
+        ("/", ["token=7ca2f9bb; token=wrong"], 403),
+        ("/?token=7ca2f9bb", ["token=7ca2f9bb"], 403),
+        ("//[?token", ["=;;", "token"], 403),
+    ],
+)
+async def test_token_in_cookie_or_uri(start_example_server, path, cookies, status):
+    _, port = await start_example_server("session_server.py")
+    options = {"additional_headers": [("Cookie", cookie) for cookie in cookies]}
+    connecting = connect(f"ws://127.0.0.1:{port}{path}", **options)
+    if status == 101:
+        async with connecting as websocket:
+            assert await websocket.recv() == "Hello alice!"
+    else:
+        with pytest.raises(InvalidStatus, match=f"HTTP {status}"):
+            await connecting
+
+
+async def test_cookies_are_for_pages_of_the_site(start_example_server):
+    _, port = await start_example_server("session_server.py")
+    uri = f"ws://127.0.0.1:{port}/?token=7ca2f9bb"
+    async with connect(uri, origin="https://www.example.com") as websocket:
+        assert await websocket.recv() == "Hello alice!"
+    with pytest.raises(InvalidStatus, match="HTTP 403"):
+        await connect(uri, origin="https://evil.example.com")
+
+
 async def test_tls(start_example, start_example_server, certificates, tmp_path):
     shutil.copytree(certificates, tmp_path, dirs_exist_ok=True)
     _, port = await start_example_server("tls_server.py")
