@@ -1,10 +1,13 @@
 """Configuration of the documentation, for Sphinx."""
 
+import inspect
 import re
 import sys
 from pathlib import Path
 
 from docutils import nodes
+from sphinx.util.inspect import signature
+from sphinx.util.typing import stringify_annotation
 
 sys.path[:0] = map(str, [Path(__file__).resolve().parent / "_ext", Path(__file__).parents[1]])
 
@@ -78,6 +81,19 @@ def hide_colons(app, what, name, obj, options, lines):
             lines.insert(first, indent * " " + "\\ ")
 
 
+def take_types_of_arguments(app, what, name, obj, options, args, retann):
+    """Let arguments of classes have their own types.
+
+    Sphinx takes those of attributes of the class, where they have the same names.
+    """
+    if what == "class" and "__init__" in vars(obj):
+        types = app.env.current_document.autodoc_annotations.setdefault(name, {})
+        attributes = inspect.get_annotations(obj)
+        for argument, parameter in signature(obj.__init__).parameters.items():
+            if argument in types and argument in attributes:
+                types[argument] = stringify_annotation(parameter.annotation, "smart")
+
+
 def strip_blocks(app, doctree):
     """Remove empty lines from the ends of blocks of code, which are parts of files."""
     for block in doctree.findall(nodes.literal_block):
@@ -90,3 +106,4 @@ def setup(app):
     app.connect("doctree-read", strip_blocks)
     # Before Napoleon, whose priority is the default, 500.
     app.connect("autodoc-process-docstring", hide_colons, priority=400)
+    app.connect("autodoc-process-signature", take_types_of_arguments)
