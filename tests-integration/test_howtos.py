@@ -4,11 +4,14 @@ import asyncio
 import contextlib
 import json
 import os
+import runpy
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import urllib.request
+from pathlib import Path
 
 import pytest
 from docblocks import find_blocks
@@ -16,7 +19,11 @@ from docblocks import find_blocks
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import serve
 from websockets.exceptions import ConnectionClosedError, ConnectionClosedOK, InvalidStatus
-from websockets.frames import CloseCode
+from websockets.extensions.permessage_deflate import PerMessageDeflate
+from websockets.frames import CloseCode, Frame, Opcode
+from websockets.protocol import Protocol, Side
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 
 TIMEOUT = 20
 
@@ -159,6 +166,70 @@ async def test_server_compresses_with_little_memory(start_program, uri):
         async with asyncio.timeout(TIMEOUT):
             await websocket.send("Hello!" * 1000)
             assert await websocket.recv() == "Hello!" * 1000
+
+
+# Monitoring
+
+
+async def test_server_tells_how_it_is(start_program, uri):
+    def get(path):
+        url = uri.replace("ws:", "http:") + path
+        with opener.open(url, timeout=TIMEOUT) as response:
+            return response.read().decode().splitlines()
+
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    await start_program("monitored_server.py")
+    assert await asyncio.to_thread(get, "/health") == ["OK"]
+    async with connect(uri) as websocket:
+        await websocket.send("Hello!")
+        assert await websocket.recv() == "Hello!"
+        assert (await asyncio.to_thread(get, "/metrics"))[0] == "connections 1"
+    async with asyncio.timeout(TIMEOUT):
+        # Its handler is about to end.
+        while len(metrics := await asyncio.to_thread(get, "/metrics")) < 3:
+            pass
+    assert metrics == ["connections 0", "latency_seconds 0.000000", 'closed_total{code="1000"} 1']
+
+
+# Extending
+
+
+async def test_connections_of_own_class_know_their_room(start_program, uri):
+    await start_program("own_connection_server.py")
+    for path, room in [("", "lobby"), ("/kitchen?quiet", "kitchen")]:
+        async with connect(uri + path) as websocket:
+            assert await websocket.recv() == f"Welcome to the {room}!"
+
+
+async def test_extension_of_ones_own(start_program):
+    process = await start_program("checksum_extension.py", listens=False)
+    async with asyncio.timeout(TIMEOUT):
+        assert await process.communicate() == (b"x-checksum\nHello!\n", b"")
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_extension_that_makes_frames_longer_goes_after_compression(before):
+    namespace = runpy.run_path(str(EXAMPLES / "checksum_extension.py"))
+    checksum, deflate = namespace["Checksum"](), PerMessageDeflate(True, True, 15, 15)
+    extensions = [checksum, deflate] if before else [deflate, checksum]
+    frame = Frame(Opcode.TEXT, b"x" * 10)
+    client, server = Protocol(Side.CLIENT), Protocol(Side.SERVER, max_size=10)
+    for protocol in (client, server):
+        protocol.extensions = extensions
+    client.send_text(frame.data)
+    server.receive_data(b"".join(client.data_to_send()))
+    if before:
+        assert server.close_sent.code == CloseCode.MESSAGE_TOO_BIG
+    else:
+        assert server.events_received() == [frame]
+
+
+def test_wrong_checksum_breaks_the_protocol():
+    namespace = runpy.run_path(str(EXAMPLES / "checksum_extension.py"))
+    server = Protocol(Side.SERVER)
+    server.extensions = [namespace["Checksum"]()]
+    server.receive_data(Frame(Opcode.TEXT, b"Hello!").serialize(mask=True))
+    assert (server.close_sent.code, server.close_sent.reason) == (1002, "wrong checksum")
 
 
 # Several processes
