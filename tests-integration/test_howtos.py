@@ -133,6 +133,22 @@ async def test_parts_of_the_path_can_be_arguments(start_program, uri):
         await connect(f"{uri}/count/many")
 
 
+@pytest.mark.parametrize(
+    "offered, answer",
+    [
+        (["greeting.v1", "greeting.v2"], '{"greeting": "Hello!"}'),
+        (["greeting.v1", "greeting.v3"], "Hello!"),
+    ],
+)
+async def test_handler_speaks_what_the_client_does(start_program, uri, offered, answer):
+    await start_program("subprotocols_server.py")
+    async with connect(uri, subprotocols=offered) as websocket:
+        assert await websocket.recv() == answer
+    for others in (None, ["greeting.v3"]):
+        with pytest.raises(InvalidStatus, match="HTTP 400"):
+            await connect(uri, subprotocols=others)
+
+
 # Limits
 
 
