@@ -484,6 +484,7 @@ async def test_cancelled_server_closes_its_connections(get_uri):
 
 
 PROGRAM = """
+import signal
 import trio
 from ws_protocol.exceptions import ConnectionClosed
 from ws_trio import connect, serve
@@ -504,6 +505,8 @@ async def main():
                 await websocket.send("Hello")
                 await websocket.recv()
 
+# What a shell runs in the background ignores it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 try:
     trio.run(main)
 except* KeyboardInterrupt:
@@ -519,9 +522,13 @@ def test_keyboard_interrupt_ends_the_program():
     with subprocess.Popen(
         [sys.executable, "-c", PROGRAM], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
-        assert process.stdout.readline() == "ready\n"
-        process.send_signal(signal.SIGINT)
-        stdout, stderr = process.communicate(timeout=60)
+        try:
+            assert process.stdout.readline() == "ready\n"
+            process.send_signal(signal.SIGINT)
+            stdout, stderr = process.communicate(timeout=60)
+        finally:
+            # Leaving the block waits for its end, however long that takes.
+            process.kill()
     assert stdout == "interrupted\n"
     assert stderr == ""
     assert process.returncode == 0
