@@ -301,6 +301,11 @@ def test_wrong_argument_is_refused_at_once(kwargs, exception):
         serve(echo, "127.0.0.1", 0, **kwargs)
 
 
+def test_port_in_the_place_of_the_host_is_refused():
+    with pytest.raises(TypeError, match="the port is the argument after it"):
+        serve(echo, 8765)
+
+
 @pytest.mark.parametrize("kwargs", [{"max_queue": (4, 8)}, {"write_limit": (4, 8)}])
 async def test_wrong_limit_is_refused_before_a_client_connects(kwargs):
     with pytest.raises(ValueError, match="high"):

@@ -553,11 +553,14 @@ def serve(
     Raises:
         OSError: Listening fails. Raised when the server starts.
         ValueError: An argument isn't possible.
-        TypeError: ``subprotocols``, ``origins`` or ``allowed_hosts`` isn't a list, or an argument
-            is of the original API.
+        TypeError: ``subprotocols``, ``origins`` or ``allowed_hosts`` isn't a list, a port stands in
+            the place of the host, or an argument is of the original API.
 
     """
     reject_original_arguments("serve", kwargs, extra_headers="process_response")
+    if isinstance(host, int):
+        # A port alone is what trio's serve() takes.
+        raise TypeError("host must be a str, not an int; the port is the argument after it")
     if subprotocols is not None:
         validate_subprotocols(subprotocols)
     extensions = choose_server_extensions(extensions, compression)
