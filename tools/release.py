@@ -7,6 +7,7 @@ tags. ``check`` looks at the files that were built. Publishing is for .github/wo
 from __future__ import annotations
 
 import argparse
+import datetime
 import email
 import re
 import subprocess
@@ -57,11 +58,14 @@ def insert_section(changelog: str, section: str) -> str:
     return f"{head.rstrip()}\n\n{section.strip()}\n{rest}"
 
 
-def render_section(package: Package, version: Version, root: Path = ROOT) -> str:
+def render_section(
+    package: Package, version: Version, date: datetime.date, root: Path = ROOT
+) -> str:
     """Return the section of the changelog that the fragments make."""
     command = [sys.executable, "-m", "towncrier", "build", "--draft"]
     command += ["--config", str(root / "tools" / "towncrier.toml")]
     command += ["--dir", str(package.directory), "--version", format_version(version)]
+    command += ["--date", date.isoformat()]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     if run.returncode:
         raise WorkspaceError(f"towncrier: {run.stderr.strip()}")
@@ -69,26 +73,28 @@ def render_section(package: Package, version: Version, root: Path = ROOT) -> str
 
 
 def write_release(package: Package, version: Version, root: Path = ROOT) -> None:
-    """Write version and changelog, and remove the fragments."""
+    """Write version and changelog, with the date, and remove the fragments."""
+    today = datetime.datetime.now(datetime.UTC).date()
     text = package.version_file.read_text(encoding="utf-8")
     text = re.sub(r'(?m)^__version__ = ".*"$', f'__version__ = "{format_version(version)}"', text)
     package.version_file.write_text(text, encoding="utf-8")
     path = package.directory / "CHANGELOG.md"
     changelog = path.read_text(encoding="utf-8")
+    # The first release has a section that was written by hand, without a date.
+    heading = f"## {format_version(version)}"
+    before, first, after = changelog.partition(f"\n{heading}\n")
+    if first:
+        changelog = f"{before}\n{heading} ({today})\n{after}"
     if package.fragments:
-        section = render_section(package, version, root)
-        if f"\n## {format_version(version)}\n" in changelog:
-            # The first release has a section that was written by hand.
-            body = section.partition("\n")[2].strip()
-            heading = f"\n## {format_version(version)}\n"
-            before, _, after = changelog.partition(heading)
-            text, mark, rest = after.partition("\n## ")
-            changelog = f"{before}{heading}{text.rstrip()}\n\n{body}\n{mark}{rest}"
+        section = render_section(package, version, today, root)
+        if first:
+            _, _, body = section.partition("\n")
+            changelog = f"{changelog.rstrip()}\n\n{body.strip()}\n"
         else:
             changelog = insert_section(changelog, section)
         for fragment in package.fragments:
             fragment.unlink()
-    elif f"\n## {format_version(version)}\n" not in changelog:
+    elif not first:
         raise WorkspaceError(f"{path} says nothing about {format_version(version)}")
     path.write_text(changelog, encoding="utf-8")
 
@@ -124,7 +130,7 @@ def prepare(name: str, root: Path = ROOT) -> str:
         raise
     git(root, "add", "--all", f"packages/{name}")
     message = f"{name}: Release {format_version(version)}."
-    git(root, "commit", "--quiet", "--allow-empty", "--message", message)
+    git(root, "commit", "--quiet", "--message", message)
     git(root, "tag", "--annotate", "--message", message, tag)
     return tag
 

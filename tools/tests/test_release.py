@@ -1,3 +1,4 @@
+import datetime
 import io
 import tarfile
 import zipfile
@@ -13,24 +14,39 @@ CHANGELOG = "packages/ws-lower/CHANGELOG.md"
 pytestmark = pytest.mark.slow
 
 
+@pytest.fixture
+def today(monkeypatch):
+    """Date that it is."""
+
+    class Clock(datetime.datetime):
+        @classmethod
+        def now(cls, tz):
+            return cls(2026, 11, 25, tzinfo=tz)
+
+    monkeypatch.setattr("datetime.datetime", Clock)
+    return "2026-11-25"
+
+
 # The changelog, the commit and the tag
 
 
-def test_first_release_has_the_version_and_the_changelog_that_are_there(repository):
-    before = repository.read(CHANGELOG)
+def test_first_release_has_the_version_and_the_changelog_that_are_there(repository, today):
     assert prepare("ws-lower", repository.root) == "ws-lower-v1.0.0"
-    assert repository.read(CHANGELOG) == before
+    assert repository.read(CHANGELOG) == (
+        f"# Changelog\n\nWords.\n\n## 1.0.0 ({today})\n\nThe first.\n"
+    )
     assert repository.git("log", "-1", "--format=%s") == "ws-lower: Release 1.0.0.\n"
     assert repository.git("tag", "--points-at", "HEAD") == "ws-lower-v1.0.0\n"
     assert repository.git("status", "--porcelain") == ""
 
 
-def test_fragments_join_the_section_of_the_first_release(repository):
+def test_fragments_join_the_section_of_the_first_release(repository, today):
     repository.write("packages/ws-lower/changelog.d/+one.feature.md", "`greet()` is there.")
     repository.commit()
     prepare("ws-lower", repository.root)
     assert repository.read(CHANGELOG) == (
-        "# Changelog\n\nWords.\n\n## 1.0.0\n\nThe first.\n\n### New\n\n- `greet()` is there.\n"
+        f"# Changelog\n\nWords.\n\n## 1.0.0 ({today})\n\nThe first.\n\n"
+        "### New\n\n- `greet()` is there.\n"
     )
 
 
@@ -38,7 +54,7 @@ def test_fragments_join_the_section_of_the_first_release(repository):
     "kind, version, title",
     [("bugfix", "1.0.1", "Fixed"), ("feature", "1.1.0", "New"), ("breaking", "2.0.0", "Incomp")],
 )
-def test_version_and_changelog_come_from_the_fragments(released, kind, version, title):
+def test_version_and_changelog_come_from_the_fragments(released, today, kind, version, title):
     released.write(f"packages/ws-lower/changelog.d/12.{kind}.md", "`greet()` greets.\n")
     released.write("packages/ws-lower/changelog.d/+typo.doc.md", "Fixed a word.\n")
     if kind == "breaking":
@@ -50,7 +66,7 @@ def test_version_and_changelog_come_from_the_fragments(released, kind, version, 
     released.commit()
     assert prepare("ws-lower", released.root) == f"ws-lower-v{version}"
     changelog = released.read(CHANGELOG)
-    start = f"# Changelog\n\nWords.\n\n## {version}\n\n### {title}"
+    start = f"# Changelog\n\nWords.\n\n## {version} ({today})\n\n### {title}"
     assert changelog.startswith(start)
     assert "\n- `greet()` greets. (#12)\n" in changelog
     assert "\n- Fixed a word.\n" in changelog
