@@ -6,6 +6,7 @@ any, it runs the same as ``nox``, several sessions at a time.
 
 from __future__ import annotations
 
+import filecmp
 import os
 import re
 import shutil
@@ -380,17 +381,17 @@ def tools(session: nox.Session) -> None:
 @nox.parametrize("package", [nox.param(package, id=package) for package in PACKAGES])
 def lowest(session: nox.Session, package: str) -> None:
     """Run a package's tests with each sibling at the lowest version that it says it works with."""
+    session.install("hatchling>=1.27")
     paths = [wheel(package)]
-    released = False
+    differ = False
     for requirement in workspace.read_packages()[package].requirements:
+        path = wheel(requirement.name)
         if requirement.floor in workspace.find_releases(requirement.name):
-            released = True
-            session.install("hatchling>=1.27")
-            paths.append(wheel_of_release(session, requirement.name, requirement.floor))
-        else:
-            paths.append(wheel(requirement.name))
-    if not released:
-        session.skip("no floor is a release yet, so this would be the same as tests")
+            path = wheel_of_release(session, requirement.name, requirement.floor)
+            differ |= not filecmp.cmp(path, wheel(requirement.name), shallow=False)
+        paths.append(path)
+    if not differ:
+        session.skip("all siblings are as at their floors, so this would be the same as tests")
     session.install(*TEST_TOOLS, *TEST_PEERS.get(package, []))
     test_with(session, paths, ROOT, package)
 
@@ -399,8 +400,12 @@ def lowest(session: nox.Session, package: str) -> None:
 @nox.parametrize("package", [nox.param(package, id=package) for package in PACKAGES])
 def prior(session: nox.Session, package: str) -> None:
     """Run the tests of the last released dependents of a package, as they were, with this one."""
-    packages = workspace.read_packages()
-    version = packages[package].version
+    session.install("hatchling>=1.27")
+    if workspace.find_releases(package) and filecmp.cmp(
+        wheel(package), last_wheel(session, package), shallow=False
+    ):
+        session.skip("it is as it was released")
+    version = workspace.read_packages()[package].version
     tested = False
     for dependent in PACKAGES:
         releases = workspace.find_releases(dependent)
@@ -414,7 +419,7 @@ def prior(session: nox.Session, package: str) -> None:
             session.log(f"{tree.name} doesn't go with {workspace.tag_of(package, version)}")
             continue
         tested = True
-        session.install("hatchling>=1.27", *TEST_TOOLS, *TEST_PEERS.get(dependent, []))
+        session.install(*TEST_TOOLS, *TEST_PEERS.get(dependent, []))
         others = [other for other in SIBLINGS[dependent] if other != package]
         paths = [last_wheel(session, name) for name in [*others, dependent]]
         test_with(session, [wheel(package), *paths], tree, dependent)
