@@ -16,6 +16,7 @@ author = "The project's contributors"
 html_title = "websockets"
 
 extensions = [
+    "myst_parser",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "tables",

@@ -15,7 +15,12 @@ PAGES = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
     *sorted(ROOT.glob("packages/*/README.md")),
-    *sorted(path for path in DOCS.rglob("*.rst") if "_build" not in path.parts),
+    *sorted(ROOT.glob("packages/*/CHANGELOG.md")),
+    *sorted(
+        path
+        for path in DOCS.rglob("*.*")
+        if path.suffix in {".md", ".rst"} and "_build" not in path.parts
+    ),
 ]
 MODULES = sorted(ROOT.glob("packages/*/src/**/*.py"))
 
@@ -119,6 +124,8 @@ def parse_blocks(path, text, first):
             yield Block(page, line, file.suffix[1:], file.read_text(encoding="utf-8"), file)
         elif found.get("other"):
             assert found["other"] in OTHERS, f"{page}:{line}: is there code in it?"
+        elif (found["language"] or "").startswith("{include}"):
+            assert "/CHANGELOG.md" in found["language"], f"{page}:{line}: is it a page itself?"
         else:
             names = ["code", "short", "doctest", "fenced", "indented"]
             code = next(found[name] for name in names if found.get(name))
