@@ -187,6 +187,35 @@ def test_send_waits_while_the_peer_does_not_read(connection, peer, start):
     assert sorted(frame.data for frame in frames) == [LARGE, b"b", b"ping"]
 
 
+class SlowSocket:
+    """A socket that takes few bytes at a time, and remembers which objects they belong to.
+
+    Args:
+        sock: The socket.
+
+    """
+
+    def __init__(self, sock):
+        self.sock = sock
+        self.sent = []
+
+    def __getattr__(self, name):
+        return getattr(self.sock, name)
+
+    def send(self, data):
+        self.sent.append(memoryview(data).obj)
+        return self.sock.send(data[:1000])
+
+
+def test_large_message_is_not_copied_each_time_a_part_of_it_leaves(connection, peer):
+    connection.socket = sock = SlowSocket(connection.socket)
+    message = bytes(range(250)) * 40
+    connection.send(message)
+    assert receive_data(peer, 1) == [message]
+    assert len(sock.sent) > 10
+    assert all(data is sock.sent[0] for data in sock.sent)
+
+
 def test_peer_that_pings_and_does_not_read_fills_no_memory(connection, peer, start):
     large = send_large(connection, start)
     for number in range(1000):

@@ -122,7 +122,7 @@ class Connection(BaseConnection[PongReceived]):
         self._stream_iterator: object | None = None
 
         # What the socket didn't take yet, and how many bytes were to be sent, and were.
-        self._outgoing: collections.deque[bytes] = collections.deque()
+        self._outgoing: collections.deque[bytes | memoryview] = collections.deque()
         self._bytes_to_send = 0
         self._bytes_sent = 0
         self._ends = False
@@ -645,7 +645,8 @@ class Connection(BaseConnection[PongReceived]):
                 size = self.socket.send(data)
                 self._bytes_sent += size
                 if size < len(data):
-                    self._outgoing[0] = data[size:]
+                    # Without copying the rest, which is as large as the message.
+                    self._outgoing[0] = memoryview(data)[size:]
                 else:
                     self._outgoing.popleft()
                 if self.protocol.congested and not self._outgoing:
