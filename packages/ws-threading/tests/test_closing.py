@@ -251,6 +251,19 @@ def test_pings_are_sent_and_latency_is_measured(join):
     assert (connection.ping_interval, connection.ping_timeout) == (0.01, TIMEOUT)
 
 
+@pytest.mark.parametrize("name", ["ping_interval", "close_timeout"])
+@pytest.mark.parametrize("seconds", [1e7, float("inf")])
+def test_times_may_be_longer_than_the_system_can_wait(join, name, seconds):
+    connection, peer = join(**{name: seconds})
+    connection._start_keepalive()
+    if name == "close_timeout":
+        connection.start_closing(1000, "")
+    # Another message makes sure that the connection's thread has begun to wait.
+    for message in ("a", "b"):
+        peer.send(message)
+        assert connection.recv(TIMEOUT) == message
+
+
 def test_peer_that_vanishes_is_given_up(join):
     connection, _ = join(ping_interval=0.01, ping_timeout=0.01, close_timeout=0.01)
     connection._start_keepalive()

@@ -40,6 +40,10 @@ _Selector: type[selectors.BaseSelector] = getattr(
     selectors, "PollSelector", selectors.SelectSelector
 )
 
+# The longest time to wait for the network, in seconds: poll() takes no more than 24 days. It does
+# no harm to wake up once a day.
+_MAX_WAIT = 86400
+
 
 class PongReceived(threading.Event):
     """Is set when the pong is received that answers a ping.
@@ -757,7 +761,7 @@ class Connection(BaseConnection[PongReceived]):
         if self._outgoing:
             events |= selectors.EVENT_WRITE
         deadline = self.session.next_deadline(now)
-        return events, None if deadline is None else max(0, deadline - now)
+        return events, None if deadline is None else min(max(0, deadline - now), _MAX_WAIT)
 
     def _read(self) -> bool:
         """Read what the socket has, if that is wanted; tell whether there was anything."""
