@@ -358,6 +358,33 @@ def test_interrupted_write_ends_the_connection(connection, peer, monkeypatch):
     assert isinstance(get_exception(connection).__cause__, KeyboardInterrupt)
 
 
+class InterruptedSocket:
+    """A socket whose method send() is interrupted by a signal as it returns.
+
+    Args:
+        sock: The socket.
+
+    """
+
+    def __init__(self, sock):
+        self.sock = sock
+
+    def __getattr__(self, name):
+        return getattr(self.sock, name)
+
+    def send(self, data):
+        self.sock.send(data)
+        raise KeyboardInterrupt
+
+
+def test_what_may_have_been_sent_when_a_signal_interrupts_is_not_sent_again(connection, peer):
+    connection.socket = InterruptedSocket(connection.socket)
+    with pytest.raises(KeyboardInterrupt):
+        connection.send("a")
+    assert [bytes(frame.data) for frame in peer.receive_until_end()] == [b"a"]
+    connection.wait_closed()
+
+
 def test_large_message_can_be_received_after_an_error_in_sending(join):
     connection, peer = join(max_queue=None)
     large = 150_000 * "a"

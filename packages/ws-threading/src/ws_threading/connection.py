@@ -641,6 +641,9 @@ class Connection(BaseConnection[PongReceived]):
             # A signal handler, which interrupts this. What it wants to send comes after that.
             self._wake()
             return
+        if self._failure is not None:
+            # Some of what is left may have been sent before that.
+            return
         self._flushing = True
         try:
             self._queue_writes()
