@@ -15,7 +15,7 @@ from ws_protocol.protocol import Protocol, Side, State
 from ws_threading import Connection
 from ws_threading._stream import Stream
 
-from .conftest import TIMEOUT
+from .conftest import TIMEOUT, wait_until
 
 
 def get_exception(connection):
@@ -170,13 +170,17 @@ def test_peer_that_closes_its_side_ends_the_connection(connection, peer):
 
 
 def test_what_the_peer_sent_can_be_received_after_an_error_in_sending(join):
-    connection, peer = join(max_queue=None)
-    peer.send("one", "two")
+    connection, peer = join(max_queue=2)
+    messages = [str(number) for number in range(20)]
+    peer.send(*messages[:3])
+    wait_until(lambda: connection._reading_paused)
+    # These wait in the socket, because there is no room for them.
+    peer.send(*messages[3:])
     peer.socket.close()
     with pytest.raises(ConnectionClosedError):
         while True:
             connection.send("a")
-    assert [connection.recv() for _ in range(2)] == ["one", "two"]
+    assert [connection.recv() for _ in messages] == messages
     get_exception(connection)
 
 

@@ -753,9 +753,11 @@ class Connection(BaseConnection[PongReceived]):
         self._flush()
         self._sent.notify_all()
         if self._failure is not None:
-            # The peer is gone, but what arrived before can still be received.
-            while self._read():
-                pass
+            # The peer is gone, but what arrived before can still be received, however much waits
+            # for that. In case the peer isn't, and goes on, it is no more than the system keeps.
+            rest = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+            while rest > 0 and (size := self._read()):
+                rest -= size
             return None, None
         if self.session.eof_received and not self._outgoing:
             return None, None
@@ -766,24 +768,22 @@ class Connection(BaseConnection[PongReceived]):
         deadline = self.session.next_deadline(now)
         return events, None if deadline is None else min(max(0, deadline - now), _MAX_WAIT)
 
-    def _read(self) -> bool:
-        """Read what the socket has, if that is wanted; tell whether there was anything."""
-        if not self.session.wants_data(time.monotonic()):
-            return False
+    def _read(self) -> int:
+        """Read what the socket has; return how many bytes that is."""
         try:
             data = self.socket.recv(BUFFER_SIZE)
             if data:
                 self._receive(data)
         except (BlockingIOError, InterruptedError):
-            return False
+            return 0
         except OSError as exc:
             self._failure = self._failure or exc
-            return False
+            return 0
         # After a failure, the stream seems to end normally.
         if not data and self._failure is None:
             self.session.receive_eof()
             self._process_received([])
-        return bool(data)
+        return len(data)
 
     def _receive(self, data: bytes) -> None:
         """Receive bytes from the socket.
