@@ -459,6 +459,32 @@ def test_handler_may_shut_the_server_down(run):
     server.serving.result(TIMEOUT)
 
 
+def test_handlers_that_shut_the_server_down_do_not_wait_for_one_another(run):
+    together, go_on, done = threading.Barrier(3), threading.Event(), []
+
+    def handler(websocket):
+        together.wait(TIMEOUT)
+        if websocket.request.path == "/other":
+            assert go_on.wait(TIMEOUT)
+        else:
+            websocket.server.shutdown()
+        done.append(websocket.request.path)
+
+    server = run(handler)
+    with (
+        connect(get_uri(server, "/one")),
+        connect(get_uri(server, "/two")),
+        connect(get_uri(server, "/other")),
+    ):
+        wait_until(lambda: len(server._waiting) == 2)
+        # They wait for all others.
+        assert done == []
+        go_on.set()
+        server.shutdown()
+    assert done[0] == "/other"
+    assert sorted(done) == ["/one", "/other", "/two"]
+
+
 def test_shutdown_refuses_clients_whose_request_is_not_there(run, start, open_tcp):
     server = run(echo)
     sock = open_tcp(server)

@@ -195,6 +195,10 @@ class Server:
         self._mutex = threading.RLock()
         # The thread of each TCP connection, and its socket while nothing else knows of it.
         self._threads: dict[threading.Thread, socket.socket | None] = {}
+        # Those among them that called shutdown(), and so wait for the others; and what tells that
+        # there is one more of these, or one less of those.
+        self._waiting: set[threading.Thread] = set()
+        self._changed = threading.Condition(self._mutex)
         self._connections: set[ServerConnection] = set()
         # Whether a thread may wait for the client before there is a connection; serve() knows.
         self._may_wait_before = True
@@ -329,6 +333,8 @@ class Server:
             sock.close()
             with self._mutex:
                 del self._threads[threading.current_thread()]
+                self._waiting.discard(threading.current_thread())
+                self._changed.notify_all()
                 self._admission.leave(sock)
                 self._refused.discard(sock)
 
@@ -372,9 +378,10 @@ class Server:
         It stops accepting connections. Connections that are about to open are refused with HTTP
         status 503 (service unavailable). Those that are open are closed, unless that isn't wanted.
 
-        It can be called from any thread; a connection handler that calls it isn't waited for. It
-        can be called from a signal handler that interrupts :meth:`serve_forever`, too: then it
-        doesn't wait, and :meth:`serve_forever` does before it returns.
+        It can be called from any thread; connection handlers that call it wait for all others, and
+        not for one another. It can be called from a signal handler that interrupts
+        :meth:`serve_forever`, too: then it doesn't wait, and :meth:`serve_forever` does before it
+        returns.
 
         Args:
             close_connections: Whether to close connections that are open. Otherwise, they remain
@@ -430,14 +437,21 @@ class Server:
         self.logger.info("server closed")
 
     def _join(self) -> None:
-        """Wait for the threads of all connections, but the one that this is called in."""
-        while True:
-            with self._mutex:
-                threads = self._threads.keys() - {threading.current_thread()}
-            if not threads:
-                return
-            for thread in threads:
-                thread.join()
+        """Wait for the threads of all connections; in one of them, not for those that do the same,
+        which would be for ever."""
+        own = threading.current_thread()
+        with self._mutex:
+            is_handler = own in self._threads
+            if is_handler:
+                self._waiting.add(own)
+                self._changed.notify_all()
+            threads = set(self._threads)
+            while self._threads.keys() - (self._waiting if is_handler else set()):
+                self._changed.wait()
+            threads -= self._threads.keys()
+        # They have nothing left to do.
+        for thread in threads:
+            thread.join()
 
 
 def serve(
