@@ -394,6 +394,38 @@ async def test_handler_can_close_the_server(run_server, get_uri):
 
 
 @trio_test
+async def test_handlers_that_close_the_server_do_not_wait_for_one_another(run_server, get_uri):
+    done, go_on = [], trio.Event()
+
+    async def handler(websocket):
+        await websocket.recv()
+        if websocket.request.path == "/other":
+            await go_on.wait()
+        else:
+            await websocket.server.aclose()
+        done.append(websocket.request.path)
+
+    async with (
+        run_server(handler) as server,
+        connect(get_uri(server, "/one")) as one,
+        connect(get_uri(server, "/two")) as two,
+        connect(get_uri(server, "/other")) as other,
+    ):
+        for websocket in other, one, two:
+            await websocket.send("go")
+        with trio.fail_after(60):
+            for websocket in one, two:
+                await websocket.wait_closed()
+            await wait_all_tasks_blocked()
+            # They wait for all others.
+            assert done == []
+            go_on.set()
+            await server.aclose()
+    assert done[0] == "/other"
+    assert sorted(done) == ["/one", "/other", "/two"]
+
+
+@trio_test
 async def test_closing_server_refuses_connections_that_are_about_to_open(run_server, get_uri):
     asked, go_on = trio.Event(), trio.Event()
 

@@ -196,8 +196,10 @@ class Server(trio.abc.AsyncResource):
         # Around accepting connections, and around each TLS handshake.
         self._accepting = trio.CancelScope()
         self._starting_tls: set[trio.CancelScope] = set()
-        # The tasks of the handlers, and who waits for one of them to end.
+        # The tasks of the handlers, and those among them that called aclose(), and so wait for the
+        # others; and who waits for one more of these, or one less of those.
         self._tasks: set[trio.lowlevel.Task] = set()
+        self._waiting: set[trio.lowlevel.Task] = set()
         self._waiters = trio.lowlevel.ParkingLot()
         # Whether it began to accept connections, and to close.
         self._started = self._closing = False
@@ -260,8 +262,8 @@ class Server(trio.abc.AsyncResource):
         It stops accepting connections. Connections that are about to open are refused with HTTP
         status 503 (service unavailable). Those that are open are closed, unless that isn't wanted.
 
-        Cancelling it is safe: the server closes all the same. A handler that calls it waits for all
-        others.
+        Cancelling it is safe: the server closes all the same. Handlers that call it wait for all
+        others, and not for one another.
 
         Args:
             close_connections: Whether to close connections that are open. Otherwise, it waits until
@@ -295,15 +297,20 @@ class Server(trio.abc.AsyncResource):
         await self._wait_for_handlers()
 
     async def _wait_for_handlers(self) -> None:
-        """Wait until all handlers have returned, but the one that this is called in, if any."""
+        """Wait until all handlers have returned; in one of them, not for those that do the same,
+        which would be for ever."""
         own: set[trio.lowlevel.Task] = set()
         task: trio.lowlevel.Task | None = trio.lowlevel.current_task()
         while task is not None:
             own.add(task)
             nursery = task.parent_nursery
             task = None if nursery is None else nursery.parent_task
+        is_handler = not own.isdisjoint(self._tasks)
+        if is_handler:
+            self._waiting |= own & self._tasks
+            self._waiters.unpark_all()
         await trio.lowlevel.checkpoint()
-        while self._tasks - own:
+        while self._tasks - (self._waiting if is_handler else set()):
             await self._waiters.park()
 
     # Connections
@@ -338,6 +345,7 @@ class Server(trio.abc.AsyncResource):
         finally:
             self._admission.leave(task)
             self._tasks.remove(task)
+            self._waiting.discard(task)
             self._waiters.unpark_all()
 
     async def _start_tls(self, stream: trio.SSLStream[trio.abc.Stream], deadline: float) -> bool:
