@@ -218,6 +218,16 @@ async def test_client_can_use_a_stream(run_server, get_uri):
 
 
 @trio_test
+async def test_stream_is_closed_when_the_connection_cannot_be_made():
+    ours, _ = trio.testing.memory_stream_pair()
+    with pytest.raises(ValueError, match="high must be at least low"):
+        async with connect("ws://localhost/", stream=ours, max_queue=(1, 2)):
+            pytest.fail("connected")
+    with pytest.raises(trio.ClosedResourceError):
+        await ours.send_all(b"a")
+
+
+@trio_test
 async def test_client_can_connect_to_another_host_than_that_of_the_uri(run_server, get_uri):
     async with run_server() as server:
         port = int(get_uri(server).split(":")[2][:-1])

@@ -28,6 +28,7 @@ from ws_protocol.uri import WebSocketURI
 
 from ._dialing import dial
 from ._iterators import Iterator
+from ._streams import closing_on_failure
 from .connection import Connection
 
 __all__ = ["ClientConnection", "connect", "process_exception", "unix_connect"]
@@ -263,7 +264,8 @@ class connect:
                     proxy=self.proxy,
                     **destination.arguments,
                 )
-                connection = self._make_connection(nursery, stream, protocol)
+                async with closing_on_failure(stream):
+                    connection = self._make_connection(nursery, stream, protocol)
                 try:
                     await connection.handshake(destination.headers, self.user_agent_header)
                 except BaseException as exc:
