@@ -206,6 +206,40 @@ async def test_client_can_connect_in_a_nursery(run_server, get_uri):
 
 
 @trio_test
+async def test_cancelled_nursery_ends_the_context_manager(run_server, get_uri):
+    async with run_server() as server:
+        async with connect(get_uri(server)) as websocket:
+            websocket.nursery.cancel_scope.cancel()
+            await trio.sleep_forever()
+        assert websocket.protocol.close_sent.code == 1001
+        # In the middle of the closing handshake, too.
+        async with connect(get_uri(server)) as websocket:
+            websocket.nursery.start_soon(cancel_closing, websocket)
+        assert websocket.protocol.close_sent.code == 1000
+
+
+async def cancel_closing(websocket):
+    """Cancel the nursery of a connection once the connection is closing."""
+    while websocket.state is State.OPEN:
+        await trio.lowlevel.checkpoint()
+    websocket.nursery.cancel_scope.cancel()
+
+
+@trio_test
+async def test_task_that_fails_in_the_nursery_ends_the_context_manager(run_server, get_uri):
+    async def fail():
+        raise ValueError("failed")
+
+    async with run_server() as server:
+        with pytest.raises(ExceptionGroup) as raised:
+            async with connect(get_uri(server)) as websocket:
+                websocket.nursery.start_soon(fail)
+                await trio.sleep_forever()
+        assert raised.group_contains(ValueError, match="failed")
+        assert websocket.state is State.CLOSED
+
+
+@trio_test
 async def test_client_can_use_a_stream(run_server, get_uri):
     async with run_server() as server:
         port = int(get_uri(server).split(":")[2][:-1])

@@ -296,15 +296,25 @@ class connect:
         exc_type: type[BaseException] | None,
         exc_value: BaseException | None,
         traceback: TracebackType | None,
-    ) -> None:
+    ) -> bool | None:
         # Else the connection and what it refers to would live as long as this object.
         connection, manager = self.connection, self._nursery_manager
         del self.connection, self._nursery_manager
-        try:
-            await connection.__aexit__(exc_type, exc_value, traceback)
-        finally:
-            # It isn't told of exceptions: it would put them into a group.
-            await manager.__aexit__(None, None, None)
+        scope = connection.nursery.cancel_scope
+        if not scope.cancel_called:
+            try:
+                await connection.__aexit__(exc_type, exc_value, traceback)
+            except BaseException as exc:
+                if not (scope.cancel_called and isinstance(exc, trio.Cancelled)):
+                    await manager.__aexit__(None, None, None)
+                    raise
+        if scope.cancel_called:
+            # The program cancelled the nursery, or started a task in it that failed. It closes the
+            # connection, and it must be told of the cancellation, because that ends here.
+            return await manager.__aexit__(exc_type, exc_value, traceback)
+        # It isn't told of other exceptions: it would put them into a group.
+        await manager.__aexit__(None, None, None)
+        return None
 
     def __aiter__(self) -> Iterator[ClientConnection]:
         return Loop(Connections(self))
