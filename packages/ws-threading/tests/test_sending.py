@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+import ssl
 import threading
 
 import pytest
@@ -16,12 +17,14 @@ from ws_protocol.exceptions import (
 )
 from ws_protocol.frames import Opcode
 from ws_protocol.limits import MAX_UNSENT_PONGS
-from ws_protocol.protocol import State
+from ws_protocol.protocol import Protocol, Side, State
 from ws_protocol.shared import SharedMessage
 from ws_protocol.uri import parse_uri
-from ws_threading import ClientConnection, broadcast
+from ws_threading import ClientConnection, Connection, broadcast
+from ws_threading._deadline import Deadline
+from ws_threading._stream import Stream
 
-from .conftest import TIMEOUT, wait_until
+from .conftest import TIMEOUT, Peer, wait_until
 
 # More than sockets take.
 LARGE = 2**22 * b"a"
@@ -448,3 +451,54 @@ def test_signal_handler_may_send_in_the_middle_of_sending(join, monkeypatch):
     monkeypatch.setattr(connection._stream, "encrypt", interrupt)
     connection.send("a")
     assert receive_data(peer, 2) == [b"a", b"b"]
+
+
+class RenegotiatingTLS:
+    """TLS that must read before it can write: the peer has asked for another handshake.
+
+    Args:
+        tls: The TLS.
+
+    """
+
+    def __init__(self, tls):
+        self.tls = tls
+        self.done = False
+        self.refused = threading.Event()
+
+    def __getattr__(self, name):
+        return getattr(self.tls, name)
+
+    def read(self, size):
+        data = self.tls.read(size)
+        self.done = True
+        return data
+
+    def write(self, data):
+        if not self.done:
+            self.refused.set()
+            raise ssl.SSLWantReadError
+        return self.tls.write(data)
+
+
+def test_sending_waits_while_the_peer_renegotiates_tls(start, client_tls, server_tls):
+    mine, theirs = socket.socketpair()
+    accepting = start(server_tls.wrap_socket, theirs, server_side=True)
+    stream = Stream(mine)
+    stream.start_tls(client_tls, Deadline(TIMEOUT), server_hostname="localhost")
+    (layer,) = stream._layers
+    layer.object = RenegotiatingTLS(layer.object)
+    with accepting.result(TIMEOUT) as sock:
+        peer = Peer(sock, Protocol(Side.SERVER))
+        connection = Connection(stream, Protocol(Side.CLIENT))
+        sending = [start(connection.send, "a")]
+        assert layer.object.refused.wait(TIMEOUT)
+        sending.append(start(connection.send, "b"))
+        assert is_waiting(sending[0])
+        peer.send("c")
+        for future in sending:
+            future.result(TIMEOUT)
+        assert receive_data(peer, 2) == [b"a", b"b"]
+        assert connection.recv(TIMEOUT) == "c"
+        connection.abort()
+        connection.wait_closed()

@@ -39,6 +39,8 @@ class TLSLayer:
 
     Attributes:
         ended: Whether the peer said that nothing more comes.
+        waiting: What was to be encrypted, and must wait for the end of another handshake, which the
+            peer may ask for at any time with TLS 1.2 (RFC 5246, section 7.4.1.1).
 
     """
 
@@ -51,6 +53,7 @@ class TLSLayer:
             self._incoming, self._outgoing, server_side, server_hostname
         )
         self.ended: bool = False
+        self.waiting: bytes = b""
 
     def handshake(self, data: bytes = b"") -> tuple[bool, bytes]:
         """Take the next step of the TLS handshake.
@@ -99,16 +102,20 @@ class TLSLayer:
         return b"".join(pieces)
 
     def encrypt(self, data: bytes) -> bytes:
-        """Encrypt what is to be sent.
+        """Encrypt what is to be sent, and what waited for that.
 
         Args:
             data: Nothing for what TLS has to say for itself, if anything.
 
         """
-        with memoryview(data) as rest:
+        with memoryview(self.waiting + data if self.waiting else data) as rest:
             sent = 0
-            while sent < len(rest):
-                sent += self.object.write(rest[sent:])
+            try:
+                while sent < len(rest):
+                    sent += self.object.write(rest[sent:])
+            except ssl.SSLWantReadError:
+                pass  # the peer's part of the handshake
+            self.waiting = bytes(rest[sent:])
         return self._outgoing.read()
 
     def end(self) -> bytes:
@@ -216,8 +223,14 @@ class Stream:
 
     # In use
 
+    @property
+    def blocked(self) -> bool:
+        """Whether nothing can be encrypted until more was received."""
+        return any(layer.waiting for layer in self._layers)
+
     def decrypt(self, data: bytes) -> bytes:
-        """Decrypt what the socket received. It sets :attr:`ended`.
+        """Decrypt what the socket received. It sets :attr:`ended`. Afterwards, there may be
+        something to send: :meth:`encrypt` returns it.
 
         Raises:
             ssl.SSLError: It isn't what the peer sent.

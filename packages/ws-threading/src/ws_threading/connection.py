@@ -591,7 +591,7 @@ class Connection(BaseConnection[PongReceived]):
 
         """
         goal = self._bytes_to_send
-        while self._bytes_sent < goal:
+        while self._bytes_sent < goal or self._stream.blocked:
             if self.session.lost:
                 raise self.session.closed_exception()
             self._sent.wait()
@@ -674,7 +674,7 @@ class Connection(BaseConnection[PongReceived]):
             raise
         finally:
             self._flushing = False
-        self.protocol.congested = bool(self._outgoing)
+        self.protocol.congested = bool(self._outgoing) or self._stream.blocked
 
     def _queue_writes(self) -> None:
         """Queue what the protocol wants to send."""
@@ -793,6 +793,9 @@ class Connection(BaseConnection[PongReceived]):
 
         """
         data = self._stream.decrypt(data)
+        if not self.protocol.eof_sent:
+            # What TLS has to say to that, and what it couldn't encrypt before.
+            self._queue(self._stream.encrypt(b""))
         if data:
             self._process_received(self.session.receive_data(data, time.monotonic()))
         if self._stream.ended and not self.session.eof_received:
