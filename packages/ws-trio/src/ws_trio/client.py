@@ -301,20 +301,21 @@ class connect:
         connection, manager = self.connection, self._nursery_manager
         del self.connection, self._nursery_manager
         scope = connection.nursery.cancel_scope
-        if not scope.cancel_called:
-            try:
-                await connection.__aexit__(exc_type, exc_value, traceback)
-            except BaseException as exc:
-                if not (scope.cancel_called and isinstance(exc, trio.Cancelled)):
-                    await manager.__aexit__(None, None, None)
-                    raise
-        if scope.cancel_called:
-            # The program cancelled the nursery, or started a task in it that failed. It closes the
-            # connection, and it must be told of the cancellation, because that ends here.
-            return await manager.__aexit__(exc_type, exc_value, traceback)
-        # It isn't told of other exceptions: it would put them into a group.
-        await manager.__aexit__(None, None, None)
-        return None
+        swallows = False
+        try:
+            # If that is cancelled, waiting for the nursery is, too.
+            with contextlib.suppress(trio.Cancelled):
+                if not scope.cancel_called:
+                    await connection.__aexit__(exc_type, exc_value, traceback)
+        finally:
+            if scope.cancel_called:
+                # By the program, or because a task failed that it started in the nursery. That
+                # closes the connection, and must be told of the cancellation, which ends here.
+                swallows = await manager.__aexit__(exc_type, exc_value, traceback)
+            else:
+                # It isn't told of exceptions: it would put them into a group.
+                await manager.__aexit__(None, None, None)
+        return swallows
 
     def __aiter__(self) -> Iterator[ClientConnection]:
         return Loop(Connections(self))
