@@ -301,7 +301,7 @@ class connect:
         connection, manager = self.connection, self._nursery_manager
         del self.connection, self._nursery_manager
         scope = connection.nursery.cancel_scope
-        swallows = False
+        swallows: bool | None = None
         try:
             # If that is cancelled, waiting for the nursery is, too.
             with contextlib.suppress(trio.Cancelled):
