@@ -15,6 +15,8 @@ import pytest
 import websockets
 import ws_asyncio
 from websockets._aliases import MODULES, NAMES, SUBMODULES
+from ws_protocol.frames import Opcode
+from ws_protocol.protocol import Side, State
 
 # Modules that are other modules by another name.
 WHOLE_MODULES = {
@@ -238,6 +240,21 @@ def test_module_has_objects_of_their_homes(module, names):
     for name, (home, name_there) in names.items():
         assert getattr(alias, name) is getattr(importlib.import_module(home), name_there)
     assert set(alias.__all__) <= names.keys() <= {*dir(alias), *alias.__all__}
+
+
+@pytest.mark.parametrize(
+    "module, enum, prefix",
+    [
+        ("websockets.frames", Opcode, "OP_"),
+        ("websockets.protocol", Side, ""),
+        ("websockets.protocol", State, ""),
+    ],
+    ids=["opcodes", "sides", "states"],
+)
+def test_members_of_enums_have_their_earlier_names(module, enum, prefix):
+    alias = importlib.import_module(module)
+    for member in enum:
+        assert getattr(alias, prefix + member.name) is member
 
 
 # Which implementation

@@ -1,4 +1,14 @@
-"""Alias of :mod:`ws_protocol.protocol`."""
+"""Alias of :mod:`ws_protocol.protocol`, with the names that sides and states had before there were
+enums."""
 
 from ws_protocol.protocol import *
+from ws_protocol.protocol import Side, State
 from ws_protocol.protocol import __all__ as __all__
+
+CLIENT = Side.CLIENT
+SERVER = Side.SERVER
+
+CONNECTING = State.CONNECTING
+OPEN = State.OPEN
+CLOSING = State.CLOSING
+CLOSED = State.CLOSED
