@@ -144,6 +144,25 @@ async def test_request_has_what_the_arguments_say(answer_raw):
     assert "Sec-WebSocket-Extensions" not in requests[0]
 
 
+async def test_request_has_headers_that_are_no_strings_or_no_ascii(answer_raw):
+    headers = {"X-Number": 1, "X-Name": "日本"}
+    async with answer_raw(redirect("/elsewhere"), FORBIDDEN) as (uri, requests):
+        with pytest.raises(InvalidStatusCode):
+            await connect(uri, extra_headers=headers)
+    assert len(requests) == 2
+    for request in requests:
+        assert "\r\nX-Number: 1\r\n" in request
+        assert "\r\nX-Name: 日本\r\n" in request
+
+
+async def test_headers_are_the_same_on_both_sides(pair):
+    client = {"extra_headers": {"X-Name": "Zoë"}}
+    server = {"extra_headers": {"X-Name": "日本"}}
+    async with pair(client, server) as (websocket, accepted):
+        assert websocket.request_headers == accepted.request_headers
+        assert websocket.response_headers == accepted.response_headers
+
+
 async def test_request_has_defaults(answer_raw):
     async with answer_raw(FORBIDDEN) as (uri, requests):
         with pytest.raises(InvalidStatusCode):

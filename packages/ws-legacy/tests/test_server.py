@@ -144,6 +144,17 @@ async def test_response_may_have_its_own_headers(request_raw):
     assert "Content-Type: text/html" in response
 
 
+async def test_response_may_have_headers_that_are_no_strings(request_raw):
+    async def process_request(path, headers):
+        return 200, [("Content-Length", 5), ("X-Name", "Zoë")], b"Hello"
+
+    async with serve(hello, "127.0.0.1", 0, process_request=process_request) as server:
+        response = await request_raw(server)
+    assert status_of(response) == 200
+    assert response.count("Content-Length") == response.count("Content-Length: 5\r\n") == 1
+    assert "\r\nX-Name: Zoë\r\n" in response
+
+
 @pytest.mark.parametrize(
     "result",
     [ZeroDivisionError("oops"), (299, [], b""), (200, [], "text"), 200],
@@ -193,9 +204,10 @@ async def connect_to(server):
     [
         ({"X-A": "b"}, ["X-A: b"]),
         ([("X-A", "b"), ("X-A", "c")], ["X-A: b", "X-A: c"]),
+        ({"X-A": 1, "X-A-Name": "日本"}, ["X-A: 1", "X-A-Name: 日本"]),
         (lambda path, headers: {"X-A": path + headers["Host"]}, ["X-A: /?a=blocalhost"]),
     ],
-    ids=["mapping", "iterable", "callable"],
+    ids=["mapping", "iterable", "other values", "callable"],
 )
 async def test_extra_headers_are_added(request_raw, extra_headers, expected):
     async with serve(hello, "127.0.0.1", 0, extra_headers=extra_headers) as server:

@@ -31,7 +31,7 @@ from ws_protocol.uri import WebSocketURI, parse_uri
 
 from ._deprecation import rename_arguments
 from .exceptions import InvalidStatusCode, RedirectHandshake
-from .http import escape
+from .http import escape, unescape
 from .protocol import WebSocketCommonProtocol
 
 __all__ = ["Connect", "WebSocketClientProtocol", "connect", "unix_connect"]
@@ -116,10 +116,11 @@ class WebSocketClientProtocol(WebSocketCommonProtocol):
         protocol.available_extensions = available_extensions
         protocol.available_subprotocols = available_subprotocols
         request = protocol.connect()
-        customize_request(request, extra_headers, self.user_agent_header)
+        additional = None if extra_headers is None else unescape(extra_headers)
+        customize_request(request, additional, self.user_agent_header)
         self._session.request = request
         self.path = request.path
-        self.request_headers = request.headers
+        self.request_headers = escape(request.headers)
         protocol.send_request(request)
         self._write()
         await self._handshaking
@@ -373,7 +374,7 @@ class Connect:
             else:
                 self.protocol = protocol
                 return protocol
-            headers = redirect.allowed_headers(headers)
+            headers = escape(redirect.allowed_headers(unescape(headers or ())))
             kwargs = redirect.allowed_arguments(kwargs)
             uri, wsuri = redirect.uri, redirect.ws_uri
         raise SecurityError("too many redirects")

@@ -11,6 +11,8 @@ from ws_protocol.datastructures import Headers, HeadersLike
 from ws_protocol.exceptions import InvalidHandshake, InvalidMessage
 from ws_protocol.typing import StatusLike
 
+from .http import unescape
+
 __all__ = ["AbortHandshake", "InvalidMessage", "InvalidStatusCode", "RedirectHandshake"]
 
 
@@ -37,7 +39,7 @@ class AbortHandshake(InvalidHandshake):
         super().__init__(status, headers, body)
         self.status: http.HTTPStatus = http.HTTPStatus(status)
         self.headers: Headers = Headers()
-        self.headers.update(headers)
+        self.headers.update(unescape(headers))
         self.body: bytes = bytes(body)
 
     def __str__(self) -> str:

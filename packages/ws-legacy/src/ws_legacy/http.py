@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 
-from ws_protocol.datastructures import Headers
+from ws_protocol.datastructures import Headers, HeadersLike
 from ws_protocol.http11 import RequestReader, ResponseReader
 from ws_protocol.limits import MAX_LINE_LENGTH, MAX_NUM_HEADERS
 
@@ -89,3 +89,28 @@ def escape(headers: Headers) -> Headers:
         # Valid it is, but for the escapes.
         escaped.set_insecure(key, value.encode("iso-8859-1").decode("ascii", "surrogateescape"))
     return escaped
+
+
+def unescape(headers: HeadersLike) -> Headers:
+    """Return headers that a program gave as they are sent: the opposite of :func:`escape`.
+
+    This API always took values that aren't strings, such as the length of a body, and sent UTF-8.
+
+    Args:
+        headers: Headers; bytes outside ASCII may be surrogate escapes.
+
+    Returns:
+        Headers, with bytes outside ASCII as ISO-8859-1.
+
+    """
+    unescaped = _UnescapedHeaders()
+    unescaped.update(headers)
+    return unescaped
+
+
+class _UnescapedHeaders(Headers):
+    __slots__ = ()
+
+    def __setitem__(self, key: str, value: object) -> None:
+        data = str(value).encode(errors="surrogateescape")
+        super().__setitem__(key, data.decode("iso-8859-1"))

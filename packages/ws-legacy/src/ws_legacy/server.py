@@ -33,7 +33,7 @@ from ._deprecation import drop_empty_origin, rename_arguments, warn_about, warn_
 from ._server import WebSocketServer
 from .exceptions import AbortHandshake
 from .handshake import build_response, check_request
-from .http import escape
+from .http import escape, unescape
 from .protocol import WebSocketCommonProtocol, broadcast
 
 __all__ = [
@@ -265,7 +265,7 @@ class WebSocketServerProtocol(WebSocketCommonProtocol):
             body: Body.
 
         """
-        self.response_headers = headers
+        self.response_headers = escape(headers)
         response = Response(status.value, status.phrase, headers, body or b"")
         self._session.response = response
         self._protocol.send_response(response)
@@ -424,7 +424,7 @@ class WebSocketServerProtocol(WebSocketCommonProtocol):
         if callable(extra_headers):
             extra_headers = extra_headers(path, request_headers)
         if extra_headers is not None:
-            headers.update(extra_headers)
+            headers.update(unescape(extra_headers))
         self._add_headers(headers)
 
         # The client may be gone by now.
