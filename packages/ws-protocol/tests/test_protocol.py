@@ -113,6 +113,19 @@ def test_max_size_is_for_messages_or_for_messages_and_fragments(
     assert protocol.max_fragment_size == fragment_size
 
 
+def test_limit_on_messages_may_be_set_at_any_time(side):
+    protocol = Protocol(side, max_size=10)
+    protocol.max_message_size = 20
+    receive(protocol, (0x82, bytes(20)))
+    protocol.max_message_size = None
+    receive(protocol, (0x82, bytes(2000)))
+    assert [len(frame.data) for frame in protocol.events_received()] == [20, 2000]
+    protocol.max_message_size = 5
+    receive(protocol, (0x82, bytes(6)))
+    assert protocol.max_message_size == 5
+    assert protocol.close_sent.code == 1009
+
+
 def test_default_logger_has_the_name_of_the_side(side):
     assert Protocol(side).logger is logging.getLogger(f"websockets.{side.name.lower()}")
 

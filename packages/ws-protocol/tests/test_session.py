@@ -251,6 +251,15 @@ def test_pongs_that_answer_nothing_change_nothing(connection):
     assert connection.answered == [("A", 1.0)]
 
 
+def test_ping_timeout_may_be_set_at_any_time(connection):
+    connection.start_keepalive(0.0)
+    connection.ping_timeout = 5.0
+    assert connection.ping_timeout == 5.0
+    connection.tick(20.0)
+    connection.tick(25.0)
+    assert connection.protocol.close_sent.reason == "keepalive ping timeout"
+
+
 def test_nobody_waits_for_pongs_of_keepalive(connection, sent):
     connection.start_keepalive(0.0)
     assert connection.tick(20.0) is False

@@ -76,7 +76,8 @@ class Protocol:
         extensions: Extensions in use, in the order in which they encode frames.
         subprotocol: Subprotocol in use, or :obj:`None`.
         origin: The client's origin, or :obj:`None`.
-        max_message_size: Limit on the payload of a message, in bytes, or :obj:`None`.
+        max_message_size: Limit on the payload of a message, in bytes, or :obj:`None`. Setting it is
+            for what is received from then on.
         max_fragment_size: Limit on the payload of a frame, in bytes, or :obj:`None`.
         max_fragments: Limit on the frames of a message, or :obj:`None`.
         handshake_exc: Why the opening handshake failed, or :obj:`None`.
@@ -121,12 +122,12 @@ class Protocol:
         log_implementation()
         self._state = state
 
-        self.max_message_size: int | None
+        self._max_message_size: int | None
         self.max_fragment_size: int | None
         if isinstance(max_size, tuple):
-            self.max_message_size, self.max_fragment_size = max_size
+            self._max_message_size, self.max_fragment_size = max_size
         else:
-            self.max_message_size, self.max_fragment_size = max_size, None
+            self._max_message_size, self.max_fragment_size = max_size, None
         self.max_fragments: int | None = MAX_FRAGMENTS
 
         self.extensions: list[Extension] = []
@@ -149,6 +150,17 @@ class Protocol:
         self.sending_fragments: bool = False
 
     # Attributes
+
+    @property
+    def max_message_size(self) -> int | None:
+        """Limit on the payload of a message, in bytes, or :obj:`None`."""
+        return self._max_message_size
+
+    @max_message_size.setter
+    def max_message_size(self, max_message_size: int | None) -> None:
+        self._max_message_size = max_message_size
+        if self._reader is not None:
+            self._reader.limit_messages(max_message_size)
 
     @property
     def id(self) -> uuid.UUID:
@@ -377,7 +389,7 @@ class Protocol:
         if reader is None:
             reader = self._reader = FrameReader(
                 masked=self.side is Side.SERVER,
-                max_message_size=self.max_message_size,
+                max_message_size=self._max_message_size,
                 max_fragment_size=self.max_fragment_size,
                 max_fragments=self.max_fragments,
                 extensions=self.extensions,

@@ -115,9 +115,7 @@ class FrameReader:
 
         # Largest message that may be read without a look at anything but its frame.
         self._small = 0
-        if self._deflate is not None or not extensions:
-            limits = (max_message_size, max_fragment_size, _SMALL)
-            self._small = min(limit for limit in limits if limit is not None)
+        self.limit_messages(max_message_size)
 
         # The start of a frame whose header hasn't arrived whole.
         self._header = b""
@@ -135,6 +133,18 @@ class FrameReader:
 
         # There is one once a text message has more than ASCII and more than one piece.
         self._decoder: codecs.IncrementalDecoder | None = None
+
+    def limit_messages(self, max_message_size: int | None) -> None:
+        """Set the limit on messages, for what is read from now on.
+
+        Args:
+            max_message_size: Limit in bytes, or :obj:`None`.
+
+        """
+        self.max_message_size = max_message_size
+        if self._deflate is not None or not self.extensions:
+            limits = (max_message_size, self.max_fragment_size, _SMALL)
+            self._small = min(limit for limit in limits if limit is not None)
 
     def feed(
         self,

@@ -73,8 +73,8 @@ class Session(Generic[Waiter]):
         lost: Whether the TCP connection is gone.
         latency: Seconds that the last ping took to be answered; 0 before the first.
         ping_interval: As the argument.
-        ping_timeout: As the argument.
-        close_timeout: As the argument.
+        ping_timeout: As the argument. Setting it is for the pings that are sent from then on.
+        close_timeout: As the argument. Setting it is for closing that begins afterwards.
 
     """
 
@@ -98,7 +98,6 @@ class Session(Generic[Waiter]):
         self.lost: bool = False
         self.latency: float = 0.0
         self.ping_interval: float | None = ping_interval
-        self.ping_timeout: float | None = ping_timeout
         self.close_timeout: float | None = close_timeout
         self._pings: PendingPings[Waiter | None] = PendingPings()
         self._keepalive = Keepalive(ping_interval, ping_timeout)
@@ -112,6 +111,15 @@ class Session(Generic[Waiter]):
         self._unread = b""
         self._unread_start = 0
         self._holding = False
+
+    @property
+    def ping_timeout(self) -> float | None:
+        """Seconds to wait for an answer to a ping; :obj:`None` to wait for ever."""
+        return self._keepalive.ping_timeout
+
+    @ping_timeout.setter
+    def ping_timeout(self, ping_timeout: float | None) -> None:
+        self._keepalive.ping_timeout = ping_timeout
 
     # Opening
 
