@@ -333,6 +333,19 @@ async def test_client_that_does_not_answer_is_given_up(raw_pair):
             await websocket.recv()
 
 
+async def test_timeouts_may_be_set_on_an_open_connection(raw_pair):
+    async with raw_pair(ping_interval=0.01, ping_timeout=None, close_timeout=None) as (
+        _,
+        _,
+        websocket,
+    ):
+        websocket.ping_timeout = websocket.close_timeout = 0.01
+        assert (websocket.ping_timeout, websocket.close_timeout) == (0.01, 0.01)
+        async with asyncio.timeout(10):
+            with pytest.raises(ConnectionClosedError, match="keepalive ping timeout"):
+                await websocket.recv()
+
+
 async def test_client_that_sends_data_instead_of_closing_is_given_up(raw_pair):
     async with raw_pair(close_timeout=0.05) as (reader, writer, websocket):
         task = asyncio.create_task(websocket.close())

@@ -144,6 +144,31 @@ async def test_response_may_have_its_own_headers(request_raw):
     assert "Content-Type: text/html" in response
 
 
+async def test_process_request_may_set_the_size_of_messages(get_uri):
+    class Protocol(WebSocketServerProtocol):
+        async def process_request(self, path, request_headers):
+            self.max_size = 10
+            return await super().process_request(path, request_headers)
+
+    async def handler(websocket):
+        await websocket.send(await websocket.recv())
+        # It is who it says it is.
+        websocket.max_size = None
+        await websocket.send(await websocket.recv())
+        websocket.max_size = 5
+        with pytest.raises(ConnectionClosedError, match="sent 1009"):
+            await websocket.recv()
+
+    async with serve(handler, "127.0.0.1", 0, create_protocol=Protocol, max_size=1) as server:
+        async with connect(get_uri(server)) as websocket:
+            for message in ["a" * 10, "b" * 1000]:
+                await websocket.send(message)
+                assert await websocket.recv() == message
+            await websocket.send("c" * 6)
+            with pytest.raises(ConnectionClosedError, match="received 1009"):
+                await websocket.recv()
+
+
 async def test_response_may_have_headers_that_are_no_strings(request_raw):
     async def process_request(path, headers):
         return 200, [("Content-Length", 5), ("X-Name", "Zoë")], b"Hello"

@@ -117,9 +117,6 @@ class WebSocketCommonProtocol(SessionProtocol):
             loop = asyncio.get_event_loop()
 
         self.ping_interval = ping_interval
-        self.ping_timeout = ping_timeout
-        self.close_timeout = close_timeout
-        self.max_size = max_size
         self.read_limit = read_limit
         self.legacy_recv = legacy_recv
         self._host = host
@@ -166,6 +163,43 @@ class WebSocketCommonProtocol(SessionProtocol):
     @logger.setter
     def logger(self, logger: LoggerLike) -> None:
         self._own_logger = logger
+
+    @property
+    def max_size(self) -> int | None:
+        """Limit on the payload of a message, in bytes, after extensions decoded it; :obj:`None` for
+        no limit.
+
+        Setting it is for what is received from then on: for clients that have authenticated, say.
+        """
+        return self._protocol.max_message_size
+
+    @max_size.setter
+    def max_size(self, max_size: int | None) -> None:
+        self._protocol.max_message_size = max_size
+
+    @property
+    def ping_timeout(self) -> float | None:
+        """Seconds to wait for an answer to a ping; :obj:`None` to wait for ever.
+
+        Setting it is for the pings that are sent from then on.
+        """
+        return self._session.ping_timeout
+
+    @ping_timeout.setter
+    def ping_timeout(self, ping_timeout: float | None) -> None:
+        self._session.ping_timeout = ping_timeout
+
+    @property
+    def close_timeout(self) -> float | None:
+        """Seconds to wait for the connection to close, once it should.
+
+        Setting it is for closing that begins afterwards.
+        """
+        return self._session.close_timeout
+
+    @close_timeout.setter
+    def close_timeout(self, close_timeout: float | None) -> None:
+        self._session.close_timeout = close_timeout
 
     @property
     def local_address(self) -> Any:
