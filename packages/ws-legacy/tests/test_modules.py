@@ -93,6 +93,11 @@ async def test_read_request_refuses_other_methods():
         await read_request(stream(b"POST / HTTP/1.1\r\n\r\n"))
 
 
+async def test_read_request_refuses_other_versions():
+    with pytest.raises(ValueError, match=r"unsupported HTTP version: HTTP/1\.0"):
+        await read_request(stream(b"GET / HTTP/1.0\r\n\r\n"))
+
+
 # framing
 
 

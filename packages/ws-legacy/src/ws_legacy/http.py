@@ -26,7 +26,7 @@ async def read_request(stream: asyncio.StreamReader) -> tuple[str, Headers]:
     Raises:
         EOFError: The stream ends before the request does.
         SecurityError: The request exceeds a limit.
-        ValueError: The request isn't valid, or isn't a GET request.
+        ValueError: The request isn't valid, isn't of HTTP/1.1, or isn't a GET request.
 
     """
     reader = RequestReader()
@@ -34,6 +34,8 @@ async def read_request(stream: asyncio.StreamReader) -> tuple[str, Headers]:
         pass
     if request.method != "GET":
         raise ValueError(f"unsupported HTTP method: {request.method}")
+    if request.protocol != "HTTP/1.1":
+        raise ValueError(f"unsupported HTTP version: {request.protocol}")
     return request.path, escape(request.headers)
 
 
