@@ -563,6 +563,16 @@ async def test_keepalive_sends_pings(pair, caplog):
         await until(lambda: "< PONG" in caplog.text)
 
 
+async def test_no_interval_is_no_keepalive(pair, caplog):
+    caplog.set_level(logging.DEBUG)
+    settings = {"ping_interval": 0}
+    async with pair(settings, settings) as (client, server):
+        assert client.ping_interval == server.ping_interval == 0
+        await client.send("hello")
+        assert await server.recv() == "hello"
+    assert "PING" not in caplog.text
+
+
 async def test_keepalive_gives_up_a_peer_that_is_silent(pair):
     async with pair(
         client={"ping_interval": 0.01, "ping_timeout": 0.01, "close_timeout": 0.01}

@@ -197,7 +197,7 @@ class Connect:
         user_agent_header: Value of the ``User-Agent`` header; :obj:`None` for none.
         open_timeout: Seconds for opening the connection, redirects included; :obj:`None` for no
             limit.
-        ping_interval: Seconds between keepalive pings; :obj:`None` for no keepalive.
+        ping_interval: Seconds between keepalive pings; :obj:`None` or 0 for no keepalive.
         ping_timeout: Seconds to wait for an answer to a ping; :obj:`None` to wait for ever.
         close_timeout: Seconds to wait for the connection to close, once it should; 10 by default.
         max_size: Limit on the payload of a message, in bytes, after extensions decoded it;

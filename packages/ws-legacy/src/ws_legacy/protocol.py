@@ -52,7 +52,7 @@ class WebSocketCommonProtocol(SessionProtocol):
     Args:
         logger: Logger; ``logging.getLogger("websockets.client")`` or ``"websockets.server"`` by
             default.
-        ping_interval: Seconds between keepalive pings; :obj:`None` for no keepalive.
+        ping_interval: Seconds between keepalive pings; :obj:`None` or 0 for no keepalive.
         ping_timeout: Seconds to wait for an answer to a ping; :obj:`None` to wait for ever.
         close_timeout: Seconds to wait for the connection to close, once it should; 10 by default.
         max_size: Limit on the payload of a message, in bytes, after extensions decoded it;
@@ -126,7 +126,8 @@ class WebSocketCommonProtocol(SessionProtocol):
         super().__init__(
             self._make_protocol(max_size, logger),
             loop,
-            ping_interval=ping_interval,
+            # Programs that know it from other libraries have 0 for none.
+            ping_interval=ping_interval if ping_interval and ping_interval > 0 else None,
             ping_timeout=ping_timeout,
             close_timeout=close_timeout,
             max_queue=max_queue,

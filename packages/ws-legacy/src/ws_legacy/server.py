@@ -521,7 +521,7 @@ class Serve:
             the server accepts, if there are both. Returns one or :obj:`None`. As
             :meth:`WebSocketServerProtocol.select_subprotocol`.
         open_timeout: Seconds for opening a connection; :obj:`None` for no limit.
-        ping_interval: Seconds between keepalive pings; :obj:`None` for no keepalive.
+        ping_interval: Seconds between keepalive pings; :obj:`None` or 0 for no keepalive.
         ping_timeout: Seconds to wait for an answer to a ping; :obj:`None` to wait for ever.
         close_timeout: Seconds to wait for a connection to close, once it should; 10 by default.
         max_size: Limit on the payload of a message, in bytes, after extensions decoded it;
