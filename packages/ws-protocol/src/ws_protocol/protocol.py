@@ -76,8 +76,6 @@ class Protocol:
         extensions: Extensions in use, in the order in which they encode frames.
         subprotocol: Subprotocol in use, or :obj:`None`.
         origin: The client's origin, or :obj:`None`.
-        max_message_size: Limit on the payload of a message, in bytes, or :obj:`None`. Setting it is
-            for what is received from then on.
         max_fragment_size: Limit on the payload of a frame, in bytes, or :obj:`None`.
         max_fragments: Limit on the frames of a message, or :obj:`None`.
         handshake_exc: Why the opening handshake failed, or :obj:`None`.
@@ -153,7 +151,10 @@ class Protocol:
 
     @property
     def max_message_size(self) -> int | None:
-        """Limit on the payload of a message, in bytes, or :obj:`None`."""
+        """Limit on the payload of a message, in bytes, or :obj:`None`.
+
+        Setting it is for what is received from then on.
+        """
         return self._max_message_size
 
     @max_message_size.setter

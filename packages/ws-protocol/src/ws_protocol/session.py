@@ -73,7 +73,6 @@ class Session(Generic[Waiter]):
         lost: Whether the TCP connection is gone.
         latency: Seconds that the last ping took to be answered; 0 before the first.
         ping_interval: As the argument.
-        ping_timeout: As the argument. Setting it is for the pings that are sent from then on.
         close_timeout: As the argument. Setting it is for closing that begins afterwards.
 
     """
@@ -114,7 +113,10 @@ class Session(Generic[Waiter]):
 
     @property
     def ping_timeout(self) -> float | None:
-        """Seconds to wait for an answer to a ping; :obj:`None` to wait for ever."""
+        """Seconds to wait for an answer to a ping; :obj:`None` to wait for ever.
+
+        Setting it is for the pings that are sent from then on.
+        """
         return self._keepalive.ping_timeout
 
     @ping_timeout.setter
