@@ -545,6 +545,27 @@ def test_limit_holds_for_all_fragments_of_a_message_together(size, code, side):
         )
 
 
+@pytest.mark.parametrize("size, code", [(1000, None), (1001, 1009), (1064, 1009)])
+@pytest.mark.parametrize("first", [0, 400])
+def test_limit_holds_for_messages_that_are_not_compressed(first, size, code, side):
+    protocol = Protocol(side, max_size=1000)
+    protocol.extensions = [extension()]
+    masked = side is Side.SERVER
+    if first:
+        protocol.receive_data(serialize_frame(0x02, bytes(first), masked))
+    rest = serialize_frame(0x80 if first else 0x82, bytes(size - first), masked)
+    protocol.receive_data(rest)
+    assert (protocol.close_sent and protocol.close_sent.code) == code
+    received = [len(frame.data) for frame in protocol.events_received()]
+    if code is None:
+        assert sum(received) == size
+    else:
+        assert sum(received) == first
+        assert isinstance(protocol.parser_exc, PayloadTooBig)
+        assert protocol.parser_exc.size == size - first
+        assert protocol.parser_exc.current_size == (first or None)
+
+
 # Memory
 
 

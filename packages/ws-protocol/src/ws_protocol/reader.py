@@ -527,10 +527,14 @@ class FrameReader:
             raise ProtocolError("reserved bits must be 0")
         limit, current_size = self._get_limit()
         try:
-            return deflate.decode_payload(head, payload, limit)
+            data = deflate.decode_payload(head, payload, limit)
         except PayloadTooBig as exc:
             exc.set_current_size(current_size)
             raise
+        if not head & _CONTROL:
+            # What isn't compressed had the margin, too.
+            self._check_size(len(data))
+        return data
 
     def _decode(self, frame: Frame) -> Frame:
         """Let the extensions decode a frame."""
