@@ -1193,6 +1193,20 @@ def test_failure_while_connecting_drops_what_arrives(side):
     assert protocol.state is CLOSED
 
 
+@pytest.mark.parametrize("byte", [b"a", b"\xff"])
+def test_failure_drops_what_is_read_into_a_buffer_meanwhile(side, byte):
+    protocol = Protocol(side)
+    data = from_peer(protocol, (0x81, b"a" * 100 + byte * 30_000))
+    protocol.receive_data(data[:14])
+    buffer = protocol.get_buffer()
+    protocol.fail(CloseCode.POLICY_VIOLATION)
+    buffer[:] = data[14:]
+    protocol.receive_payload(len(buffer))
+    assert protocol.events_received() == []
+    assert protocol.parser_exc is None
+    assert protocol.get_buffer() is None
+
+
 def test_failure_while_closing_sends_no_second_close_frame(side):
     protocol = protocol_in(CLOSING, side)
     protocol.fail(1011, "bug")

@@ -332,6 +332,8 @@ class Protocol:
             size: How many bytes were.
 
         """
+        if self._discarding:
+            return  # the connection failed while it was read
         reader = self._reader
         assert reader is not None  # it was asked before
         frames: list[Frame] = []
