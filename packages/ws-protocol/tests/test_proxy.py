@@ -78,6 +78,8 @@ def test_url_of_a_proxy_is_parsed(url, proxy):
         ("http://pro xy", "hostname has characters that aren't allowed"),
         ("http://a..b", "hostname can't be encoded with IDNA"),
         ("http://proxy\r\n", "control characters aren't allowed"),
+        ("http://us%3Aer:pass@proxy", "username can't contain a colon"),
+        ("https://us%3Aer:pass@proxy", "username can't contain a colon"),
         ("http://user:%0D@proxy", "control characters aren't allowed in username and password"),
     ],
 )
@@ -101,6 +103,7 @@ def test_invalid_url_of_a_proxy_is_refused(url, text):
         "http://alice:secret@[::1",
         "http://alice:secret@proxy\n",
         "http://alice:%00secret@proxy",
+        "http://alice%3A:secret@proxy",
         "http://secret@proxy",
         "http://alice:se/cret@proxy",
         "http://alice:se?cret@proxy",

@@ -107,6 +107,9 @@ def parse_proxy(proxy: str) -> Proxy:
             raise InvalidProxy(proxy, "fragment is meaningless")
         host = encode_host(proxy, parsed.hostname)
         username, password = split_user_info(proxy, parsed)
+        # RFC 7617, section 2. SOCKS has no such rule.
+        if username is not None and ":" in username and parsed.scheme in ("http", "https"):
+            raise InvalidProxy(proxy, "username can't contain a colon")
     except InvalidURI as exc:
         raise InvalidProxy(proxy, exc.msg) from exc
     port = _DEFAULT_PORTS[parsed.scheme] if parsed.port is None else parsed.port
