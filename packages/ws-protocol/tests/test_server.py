@@ -441,7 +441,8 @@ FAILURES = {
 
 EXTRA_HEADERS = {
     405: {"Allow": "GET"},
-    426: {"Upgrade": "websocket"},
+    # RFC 9110, section 7.8: whoever sends Upgrade names it in Connection.
+    426: {"Upgrade": "websocket", "Connection": "close, Upgrade"},
 }
 
 

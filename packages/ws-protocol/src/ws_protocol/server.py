@@ -477,6 +477,10 @@ class ServerProtocol(Protocol):
         else:
             status = http.HTTPStatus.BAD_REQUEST
         response = self.reject(status, text)
+        if "Upgrade" in headers:
+            # RFC 9110, section 7.8: else intermediaries may forward it.
+            del response.headers["Connection"]
+            headers["Connection"] = "close, Upgrade"
         response.headers.update(headers)
         return response
 
