@@ -163,6 +163,19 @@ async def test_function_must_return_a_response_or_nothing(connection, run):
     )
 
 
+@both_ways
+async def test_request_that_was_refused_meanwhile_is_not_answered_again(connection, run):
+    def process_request(connection, request):
+        assert refuse_connection(connection, ServerProtocol.reject_closing)
+        connection.protocol.data_to_send()
+
+    await run(
+        answer_request(connection, is_serving=lambda: True, process_request=process_request)
+    )
+    assert connection.response.status_code == 503
+    assert connection.protocol.data_to_send() == []
+
+
 async def test_coroutine_functions_are_awaited(connection):
     async def process_request(connection, request):
         return None

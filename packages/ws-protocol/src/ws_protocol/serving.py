@@ -134,10 +134,11 @@ def answer_request(
         another = yield from _run_hook(protocol, process_response, connection, request, response)
         if another is not None:
             response = another
-    # The client may be gone by now.
-    if protocol.state is State.CONNECTING:
-        session.response = response
-        protocol.send_response(response)
+    # The client may be gone by now, or refused.
+    if protocol.state is not State.CONNECTING or protocol.close_expected():
+        return
+    session.response = response
+    protocol.send_response(response)
 
 
 def refuse_connection(
