@@ -169,9 +169,7 @@ async def test_request_that_was_refused_meanwhile_is_not_answered_again(connecti
         assert refuse_connection(connection, ServerProtocol.reject_closing)
         connection.protocol.data_to_send()
 
-    await run(
-        answer_request(connection, is_serving=lambda: True, process_request=process_request)
-    )
+    await run(answer_request(connection, is_serving=lambda: True, process_request=process_request))
     assert connection.response.status_code == 503
     assert connection.protocol.data_to_send() == []
 
