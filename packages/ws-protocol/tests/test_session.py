@@ -974,6 +974,27 @@ def test_connection_that_the_peer_ends_without_a_message_was_in_vain(frames, in_
     assert connection.ended_in_vain() is in_vain
 
 
+def test_connection_that_brought_a_part_of_a_message_was_in_vain(connection):
+    data = serialize_frame(0x82, bytes(10_000), connection.protocol.side is Side.SERVER)
+    for start in range(0, 9000, 1000):
+        connection.receive_chunk(data[start : start + 1000])
+    connection.lose_connection()
+    assert connection.received() == []
+    assert connection.ended_in_vain()
+
+
+def test_connection_that_brought_a_message_before_a_mistake_was_not_in_vain(side):
+    connection = Conversation(Protocol(side), max_queue=0)
+    connection.protocol.extensions = [PerMessageDeflate(False, False, 15, 15)]
+    connection.receive((0x89, b""))
+    connection.receive_at_once((0xC2, b"K\x04\x00"), (0xC2, b"\xff\xff"))
+    assert connection.messages.paused
+    connection.lose_connection()
+    assert connection.protocol.close_sent.code == 1002
+    assert connection.received() == [b"a"]
+    assert not connection.ended_in_vain()
+
+
 def test_connection_that_this_side_closes_was_not_in_vain(connection):
     connection.close()
     connection.receive((0x88, b"\x03\xe8"))

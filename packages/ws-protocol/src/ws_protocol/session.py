@@ -233,7 +233,8 @@ class Session(Generic[Waiter]):
         protocol = self.protocol
         until = _ENCODED_PIECE if protocol.extensions else size
         pos = protocol.receive_messages(data, size, until, _MESSAGES, messages.frames)
-        if pos:
+        # Not if pos: there is part of a message, perhaps, or there are some before a mistake.
+        if messages.frames:
             self._receiving = True
             messages.update_paused()
         return pos
