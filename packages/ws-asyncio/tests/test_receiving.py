@@ -565,6 +565,22 @@ async def test_text_that_is_not_utf8_fails_the_connection(link):
     assert isinstance(raised.value.__cause__, UnicodeDecodeError)
 
 
+async def test_rest_of_a_large_message_is_dropped_once_the_connection_failed(link, caplog):
+    connection, peer = await link(Side.SERVER)
+    payload = b"x" * 300_000
+    peer.protocol.send_binary(payload)
+    frame = peer.collect()
+    peer.transport.receive(frame[:100_000])
+    # TLS transports ask where to read to before they know whether there is anything.
+    connection.get_buffer(-1)
+    connection.give_up("too slow", BufferError())
+    peer.transport.receive(frame[100_000:])
+    with pytest.raises(ConnectionClosedError) as raised:
+        await connection.recv()
+    assert raised.value.sent.code == 1008
+    assert caplog.records == []
+
+
 # Backpressure
 
 

@@ -761,7 +761,8 @@ class Connection(BaseConnection[asyncio.Future[float]], _TransportProtocol):
             if payload is not None:
                 self._reading_payload = True
                 return payload
-            self._may_read_payload = False
+            # TLS transports may have asked before, and then have had nothing to read.
+            self._may_read_payload = self._reading_payload = False
         return self._chunk
 
     def buffer_updated(self, nbytes: int) -> None:
