@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from ws_protocol.exceptions import ConnectionClosedError, ConnectionClosedOK
+from ws_protocol.exceptions import ConnectionClosed, ConnectionClosedError, ConnectionClosedOK
 from ws_protocol.frames import Close, Frame, Opcode
 from ws_protocol.protocol import Side, State
 
@@ -113,10 +113,13 @@ async def test_peer_is_not_given_up_because_the_application_is_slow(link, clock)
     connection, peer = await link(ping_interval=20, ping_timeout=20, max_queue=2)
     peer.send("0", "1", "2")
     assert not connection.transport.reading
+    peer.silent = True
     await clock.advance(10_000)
     assert connection.state is State.OPEN
-    # Pings that nobody can answer in time don't pile up.
+    # Pings that aren't answered in time don't pile up.
     assert count_pings(peer) == 1
+    peer.silent = False
+    peer.flush()
     assert [await connection.recv() for _ in range(3)] == ["0", "1", "2"]
     assert connection.transport.reading
     await clock.advance(1000)
@@ -174,14 +177,62 @@ async def test_pong_that_waits_in_the_network_while_reading_is_paused_is_an_answ
     connection, peer = await link(ping_interval=20, ping_timeout=20, max_queue=0)
     await clock.advance(19)
     peer.send("full")
-    # Ping and pong happen now; the pong isn't read.
+    # As much of it is read ahead as ever is. That counts as an answer to the first ping.
+    peer.send(b"x" * 400_000)
+    # Pings and pongs happen now; the pongs aren't read.
     await clock.advance(100)
-    assert count_pings(peer) == 1
+    assert count_pings(peer) == 2
     assert connection.latency == 0
     assert await connection.recv() == "full"
+    assert await connection.recv() == b"x" * 400_000
     await clock.settle()
-    assert connection.latency > 90
+    assert connection.latency > 70
     await clock.advance(10)
+    assert connection.state is State.OPEN
+
+
+@pytest.mark.parametrize("close_frame", [False, True])
+async def test_peer_that_leaves_is_noticed_although_the_application_does_not_receive(
+    link, clock, close_frame
+):
+    connection, peer = await link(ping_interval=20, max_queue=0)
+    sent = ["0", *(str(i) * 1000 for i in range(1, 10))]
+    peer.send(sent[0])
+    assert not connection.transport.reading
+    peer.send(*sent[1:])
+    await clock.advance(1000)
+    # It may have to do with something else for long, but it is there.
+    assert connection.state is State.OPEN
+    if close_frame:
+        peer.close()
+    peer.send_eof()
+    await clock.advance(100)
+    assert connection.state is State.CLOSED
+    # What it sent before can still be received.
+    received = []
+    with pytest.raises(ConnectionClosed) as raised:
+        while True:
+            received.append(await connection.recv())
+    assert received == sent
+    assert raised.value.rcvd == (Close(1000, "") if close_frame else None)
+
+
+async def test_not_much_is_read_while_the_application_does_not_receive(link, clock):
+    connection, peer = await link(ping_interval=20, max_queue=0)
+    # It sends no pongs in the middle of frames.
+    peer.silent = True
+    sent = ["0", "1" * 100, b"2" * 200_000, *["3" * 10_000] * 100]
+    for message in sent:
+        peer.put(message)
+        data = peer.collect()
+        peer.transport.receive(data[:1000])
+        await clock.advance(20)
+        if data[1000:]:
+            peer.transport.receive(data[1000:])
+            await clock.advance(20)
+    await clock.advance(1000)
+    assert sum(map(len, sent)) - sum(map(len, peer.transport._incoming)) < 2 * 262144
+    assert [await connection.recv() for _ in sent] == sent
     assert connection.state is State.OPEN
 
 

@@ -228,3 +228,27 @@ async def test_handshake_that_fails_is_no_error_of_the_server(server, open_tcp_c
     assert len(failures) == 3
     assert not any(record.message.endswith(": ") for record in failures)
     assert {record.levelname for record in caplog.records} == {"INFO"}
+
+
+@both_loops
+async def test_client_that_leaves_is_noticed_although_the_handler_does_not_receive(
+    server_tls, client_tls, get_uri
+):
+    accepted = asyncio.Queue()
+
+    async def handler(connection):
+        accepted.put_nowait(connection)
+        await connection.wait_closed()
+
+    async with (
+        asyncio.timeout(20),
+        serve(handler, "127.0.0.1", 0, ssl=server_tls, max_queue=0, ping_interval=0.01) as server,
+    ):
+        client = await connect(get_uri(server, scheme="wss"), ssl=client_tls)
+        connection = await accepted.get()
+        await client.send("Nobody receives it.")
+        while not connection._reading_paused:
+            await asyncio.sleep(0)
+        client.transport.close()
+        await connection.wait_closed()
+        assert await connection.recv() == "Nobody receives it."

@@ -135,6 +135,9 @@ class Connection(BaseConnection[asyncio.Future[float]], _TransportProtocol):
         # Who iterates over the fragments of a message.
         self._stream: object | None = None
         self._reading_paused = False
+        # Whether it reads all the same, until something arrives, and how much has arrived so.
+        self._reading_ahead = False
+        self._read_ahead = 0
 
         self._chunk = _shared_chunk.view
         # Whether the next bytes may belong to a large message, and whether they are read there.
@@ -503,10 +506,25 @@ class Connection(BaseConnection[asyncio.Future[float]], _TransportProtocol):
             if self._reading_paused:
                 self._reading_paused = False
                 self._set_timer()
-                self.transport.resume_reading()
-        elif not self._reading_paused and not self.session.eof_received:
+                if not self._reading_ahead:
+                    self.transport.resume_reading()
+                self._reading_ahead = False
+                self._read_ahead = 0
+        elif (self._reading_ahead or not self._reading_paused) and not self.session.eof_received:
             self._reading_paused = True
+            self._reading_ahead = False
             self.transport.pause_reading()
+
+    def _look_for_end(self) -> None:
+        """Read a little more, although enough waits to be received, to notice if the peer has closed
+        the TCP connection: an application that doesn't receive would never be told.
+
+        Keepalive can't tell, because pongs aren't read. Nor can writing, always: asyncio's TLS
+        transports drop what is written once the peer is gone, and say nothing.
+        """
+        if not self._reading_ahead and self._read_ahead < _CHUNK:
+            self._reading_ahead = True
+            self.transport.resume_reading()
 
     def _process_received(self, answered: Sequence[tuple[asyncio.Future[float], float]]) -> None:
         """Process what was received.
@@ -699,6 +717,8 @@ class Connection(BaseConnection[asyncio.Future[float]], _TransportProtocol):
             self.transport.abort()
         else:
             self._write()
+            if self._reading_paused:
+                self._look_for_end()
             self._set_timer()
 
     # asyncio.Protocol methods
@@ -771,10 +791,14 @@ class Connection(BaseConnection[asyncio.Future[float]], _TransportProtocol):
         session = self.session
         if self._reading_payload:
             self._reading_payload = False
+            if self._reading_ahead:
+                self._read_ahead += nbytes
             self._process_received(session.receive_payload(nbytes, self.loop.time()))
             return
         chunk = self._chunk
         pos = session.receive_messages(chunk, nbytes)
+        if self._reading_ahead:
+            self._read_ahead += pos
         if pos < nbytes:
             self.data_received(bytes(chunk[pos:nbytes]))
             return
@@ -788,6 +812,8 @@ class Connection(BaseConnection[asyncio.Future[float]], _TransportProtocol):
         """Receive bytes."""
         self._writer.answered = False
         self._may_read_payload = True
+        if self._reading_ahead:
+            self._read_ahead += len(data)
         self._process_received(self.session.receive_data(data, self.loop.time()))
 
     def eof_received(self) -> None:
