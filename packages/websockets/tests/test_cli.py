@@ -5,6 +5,7 @@ The integration tests run it as users do.
 
 import asyncio
 import contextlib
+import errno
 import importlib.metadata
 import io
 import os
@@ -235,6 +236,32 @@ class BrokenOutput(io.BytesIO):
 
     def write(self, data):
         raise BrokenPipeError
+
+
+def test_output_that_cannot_be_written_is_told(monkeypatch, capsys, tmp_path):
+    def fail(coroutine):
+        coroutine.close()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(asyncio, "run", fail)
+    with open(tmp_path / "output", "w") as output:
+        monkeypatch.setattr(sys, "stdout", output)
+        assert cli.main(["ws://localhost/"]) == cli.CLOSED_WITH_ERROR
+    expected = f"Can't write standard output: [Errno {errno.ENOSPC}] No space left on device\n"
+    assert capsys.readouterr().err == expected
+
+
+def test_standard_streams_that_are_closed_are_empty_or_lead_nowhere(monkeypatch):
+    async def run(options):
+        assert sys.stdin.read() == ""
+        for stream in [sys.stdin, sys.stdout, sys.stderr]:
+            stream.close()
+        return cli.OK
+
+    monkeypatch.setattr(cli, "run", run)
+    for name in ["stdin", "stdout", "stderr"]:
+        monkeypatch.setattr(sys, name, None)
+    assert cli.main(["ws://localhost/"]) == cli.OK
 
 
 # The opening handshake

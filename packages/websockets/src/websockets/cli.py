@@ -53,7 +53,7 @@ to say goes to standard error.
 
 exit status:
   0    the connection was closed normally
-  1    it was closed with an error, or lost
+  1    it was closed with an error, or lost, or its output can't be written
   2    the arguments, or the input, aren't possible
   3    it couldn't be opened
   130  it was interrupted, by Ctrl-C for example
@@ -71,6 +71,7 @@ def main(argv: list[str] | None = None) -> int:
         Exit status.
 
     """
+    open_standard_streams()
     parser = build_parser()
     options = parser.parse_args(argv)
     if options.version:
@@ -82,10 +83,23 @@ def main(argv: list[str] | None = None) -> int:
         return asyncio.run(run(options))
     except KeyboardInterrupt:
         return INTERRUPTED
-    except BrokenPipeError:
+    except OSError as exc:
         # What is left to write would fail again, when Python exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return OUTPUT_CLOSED
+        if isinstance(exc, BrokenPipeError):
+            return OUTPUT_CLOSED
+        note(f"Can't write standard output: {describe(exc)}")
+        return CLOSED_WITH_ERROR
+
+
+def open_standard_streams() -> None:
+    """Open those standard streams that are closed: input that is empty, output that goes nowhere.
+
+    Python has :obj:`None` for them, and the first sockets would get their numbers.
+    """
+    for name, mode in [("stdin", "r"), ("stdout", "w"), ("stderr", "w")]:
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115  # for the whole process
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -218,7 +232,7 @@ async def run(options: argparse.Namespace) -> int:
             if is_interactive():
                 return await talk_in_terminal(websocket, options)
             return await talk_in_pipe(websocket, options)
-        except (asyncio.CancelledError, BrokenPipeError):
+        except (asyncio.CancelledError, OSError):
             code = CloseCode.GOING_AWAY
             raise
         finally:
