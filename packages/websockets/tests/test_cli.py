@@ -294,6 +294,22 @@ def test_header_without_name_or_colon_is_wrong_usage(header, capsys):
     assert f"expected 'NAME: VALUE', got {header!r}" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "header, message",
+    [
+        ("a b: c", "invalid header name: 'a b'"),
+        ("Cookie: a\nb", "invalid Cookie header: unexpected character '\\n' at 1"),
+        ("X: \udcff", "invalid X header: unexpected character '\\udcff' at 0"),
+        ("X: \u6f22", "invalid X header: unexpected character '\u6f22' at 0"),
+    ],
+)
+def test_header_that_is_not_possible_is_wrong_usage(header, message, capsys):
+    with pytest.raises(SystemExit) as excinfo:
+        cli.main(["--header", header, "ws://localhost/"])
+    assert excinfo.value.code == cli.WRONG_USAGE
+    assert capsys.readouterr().err.endswith(f"argument --header: {message}\n")
+
+
 async def test_server_that_refuses_is_told(capsys):
     def process_request(connection, request):
         return connection.respond(403, "no")
@@ -314,8 +330,8 @@ async def test_server_that_is_not_there_is_told(capsys):
 
 @pytest.mark.parametrize(
     "arguments",
-    [["http://localhost/"], ["ws://"], ["--header", "a b: c", "ws://localhost:1/"]],
-    ids=["scheme", "host", "header"],
+    [["http://localhost/"], ["ws://"], ["--subprotocol", "a b", "ws://localhost:1/"]],
+    ids=["scheme", "host", "subprotocol"],
 )
 async def test_arguments_that_are_not_possible_are_wrong_usage(arguments, capsys):
     async with serving(echo) as uri:

@@ -22,10 +22,12 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from ws_protocol import kernel
+from ws_protocol.datastructures import Headers
 from ws_protocol.exceptions import (
     ConnectionClosed,
     ConnectionClosedError,
     InvalidHandshake,
+    InvalidHeader,
     WebSocketException,
 )
 from ws_protocol.frames import CloseCode
@@ -162,13 +164,17 @@ def parse_header(text: str) -> tuple[str, str]:
     """Parse the argument of ``--header``.
 
     Raises:
-        argparse.ArgumentTypeError: It isn't a name, a colon and a value.
+        argparse.ArgumentTypeError: It isn't a name, a colon and a value, or these aren't possible.
 
     """
     name, colon, value = text.partition(":")
     if not colon or not name:
         raise argparse.ArgumentTypeError(f"expected 'NAME: VALUE', got {text!r}")
-    return name, value.strip()
+    try:
+        Headers()[name] = value = value.strip()
+    except (InvalidHeader, ValueError) as exc:
+        raise argparse.ArgumentTypeError(str(exc)) from exc
+    return name, value
 
 
 def describe_versions() -> str:
@@ -222,7 +228,7 @@ async def run(options: argparse.Namespace) -> int:
         note(f"Can't connect: {describe(exc)}")
         return NOT_CONNECTED
     except (ImportError, ValueError, WebSocketException) as exc:
-        # The URI, a header, or the proxy that the environment names.
+        # The URI, a subprotocol, or the proxy that the environment names.
         note(f"Can't connect: {describe(exc)}")
         return WRONG_USAGE
 
