@@ -448,6 +448,24 @@ async def test_line_that_is_being_typed_stays_below_what_comes(terminal):
     ]
 
 
+async def test_what_the_encoding_of_the_terminal_lacks_is_shown_all_the_same(terminal):
+    keyboard = terminal()
+    sys.stdout.reconfigure(encoding="iso-8859-1")
+
+    async def handler(websocket):
+        assert await websocket.recv() == "\u6f22"
+        await websocket.send("caf\xe9, \u6f22")
+
+    async with serving(handler) as uri:
+        running = asyncio.create_task(run(uri))
+        await keyboard.wait_for("Connected")
+        keyboard.type("\u6f22\n")
+        assert await running == cli.OK
+    await keyboard.wait_for(", \\u6f22")
+    assert b"> \\u6f22" in keyboard.screen
+    assert b"< caf\xe9, \\u6f22" in keyboard.screen
+
+
 async def test_cancelling_it_closes_the_connection(terminal, capsys):
     codes = asyncio.Queue()
 

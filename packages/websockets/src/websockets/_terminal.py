@@ -264,5 +264,7 @@ class Terminal:
         self._show(self._editor.draw(columns))
 
     def _show(self, text: str) -> None:
-        sys.stdout.write(text)
+        # What the terminal's encoding lacks is shown as Python writes it.
+        encoding = sys.stdout.encoding
+        sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
         sys.stdout.flush()
