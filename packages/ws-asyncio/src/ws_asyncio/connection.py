@@ -516,8 +516,8 @@ class Connection(BaseConnection[asyncio.Future[float]], _TransportProtocol):
             self.transport.pause_reading()
 
     def _look_for_end(self) -> None:
-        """Read a little more, although enough waits to be received, to notice if the peer has closed
-        the TCP connection: an application that doesn't receive would never be told.
+        """Read a little more, although enough waits to be received, to notice if the peer has
+        closed the TCP connection: an application that doesn't receive would never be told.
 
         Keepalive can't tell, because pongs aren't read. Nor can writing, always: asyncio's TLS
         transports drop what is written once the peer is gone, and say nothing.
