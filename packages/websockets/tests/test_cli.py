@@ -88,6 +88,24 @@ def written():
     return sys.stdout.buffer.getvalue()
 
 
+@pytest.mark.parametrize(
+    "pieces, lines",
+    [
+        ([], []),
+        ([b"\n"], [b""]),
+        ([b"one"], [b"one"]),
+        ([b"one\n\ntwo\r\n"], [b"one", b"", b"two"]),
+        ([b"o", b"", b"n", b"e\r", b"\nt", b"wo"], [b"one", b"two"]),
+    ],
+)
+async def test_lines_are_whole_however_they_arrive(pieces, lines):
+    async def arrive():
+        for piece in pieces:
+            yield piece
+
+    assert [line async for line in cli.split_lines(arrive())] == lines
+
+
 async def test_lines_of_a_pipe_are_text_messages(pipe, capsys):
     received = []
 

@@ -413,13 +413,17 @@ async def read_all() -> AsyncIterator[bytes]:
 
 async def split_lines(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """Iterate over lines, without their ends."""
-    rest = b""
+    # Pieces of a line that goes on, which are joined once.
+    rest: list[bytes] = []
     async for piece in pieces:
-        *lines, rest = (rest + piece).split(b"\n")
-        for line in lines:
+        *ends, start = piece.split(b"\n")
+        for end in ends:
+            line = b"".join([*rest, end])
+            rest.clear()
             yield line.removesuffix(b"\r")
-    if rest:
-        yield rest
+        rest.append(start)
+    if last := b"".join(rest):
+        yield last
 
 
 async def decode(pieces: AsyncIterator[bytes]) -> AsyncIterator[str]:

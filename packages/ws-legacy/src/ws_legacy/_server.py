@@ -111,7 +111,8 @@ class WebSocketServer:
         """Wait until the server is closed: until :meth:`close` was called, all connections are
         closed, and all connection handlers have returned.
 
-        It doesn't close anything. Cancelling it is safe.
+        It doesn't close anything. Cancelling it is safe. A connection handler that awaits it waits
+        for itself, which is for ever; it can call :meth:`close`.
         """
         await asyncio.shield(self.closed_waiter)
 
