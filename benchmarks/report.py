@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import statistics
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +26,16 @@ def describe_value(value: float, unit: str) -> str:
     return f"{value:,.0f} {unit}" if value >= 1000 else f"{value:.3g} {unit}"
 
 
+def describe_median(values: list[float]) -> str:
+    """Return the median of values."""
+    return f"{statistics.median(values):.2f}" if values else "-"
+
+
 def describe_spread(values: list[float]) -> str:
     """Return the median of values, and their spread."""
-    if not values:
-        return "-"
-    median = f"{statistics.median(values):.2f}"
-    if len(values) == 1:
-        return median
-    return f"{median} ({min(values):.2f} to {max(values):.2f})"
+    if len(values) < 2:
+        return describe_median(values)
+    return f"{describe_median(values)} ({min(values):.2f} to {max(values):.2f})"
 
 
 def describe_time(entry: dict[str, Any], name: str) -> str:
@@ -65,6 +68,43 @@ def table(header: list[str], rows: list[list[str]]) -> list[str]:
     return [lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]]
 
 
+def group_works(data: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """Return the works by their group."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for entry in data["works"]:
+        groups.setdefault(entry["group"], []).append(entry)
+    return groups
+
+
+def compare(
+    data: dict[str, Any], describe_ratios: Callable[[list[float]], str]
+) -> Iterator[tuple[list[str], list[list[str]]]]:
+    """Yield header and rows of a table for each group of works: what this project takes, and how
+    many times that others do."""
+    others = [name for name in data["about"]["versions"] if name != OURS]
+    for group, entries in group_works(data).items():
+        rows = []
+        for entry in entries:
+            ours = entry["results"].get(OURS)
+            value = describe_value(statistics.median(ours), entry["unit"]) if ours else "-"
+            cells = [describe_ratios(ratios(entry, name)) for name in others]
+            rows.append([entry["title"], value, *cells])
+        yield [group, OURS, *others], rows
+
+
+def tell_times(data: dict[str, Any]) -> Iterator[tuple[list[str], list[list[str]]]]:
+    """Yield header and rows of a table for each group of works: what each contender takes."""
+    names = list(data["about"]["versions"])
+    for group, entries in group_works(data).items():
+        yield (
+            [group, *names],
+            [
+                [entry["title"], *(describe_time(entry, name) for name in names)]
+                for entry in entries
+            ],
+        )
+
+
 def describe(data: dict[str, Any]) -> str:
     """Return everything for people, in Markdown.
 
@@ -78,25 +118,11 @@ def describe(data: dict[str, Any]) -> str:
         "",
         *(f"- {name}: {versions}" for name, versions in about["versions"].items()),
     ]
-    names = list(about["versions"])
-    groups: dict[str, list[dict[str, Any]]] = {}
-    for entry in data["works"]:
-        groups.setdefault(entry["group"], []).append(entry)
-    others = [name for name in names if name != OURS]
-    for group, entries in groups.items():
-        rows = []
-        for entry in entries:
-            ours = entry["results"].get(OURS)
-            value = describe_value(statistics.median(ours), entry["unit"]) if ours else "-"
-            cells = [describe_spread(ratios(entry, name)) for name in others]
-            rows.append([entry["title"], value, *cells])
-        lines += ["", *table([group, OURS, *(f"{name} / ours" for name in others)], rows)]
+    for [group, ours, *others], rows in compare(data, describe_spread):
+        lines += ["", *table([group, ours, *(f"{name} / ours" for name in others)], rows)]
     lines += ["", "CPU time, and how much of it is spent in the operating system:"]
-    for group, entries in groups.items():
-        rows = [
-            [entry["title"], *(describe_time(entry, name) for name in names)] for entry in entries
-        ]
-        lines += ["", *table([group, *names], rows)]
+    for header, rows in tell_times(data):
+        lines += ["", *table(header, rows)]
     if data["targets"]:
         rows = [
             [
@@ -128,10 +154,8 @@ def plot(data: dict[str, Any], path: Path) -> None:
     from matplotlib import pyplot as plt
 
     names = [name for name in data["about"]["versions"] if name not in (OURS, BARE)]
-    groups: dict[str, list[dict[str, Any]]] = {}
-    for entry in data["works"]:
-        if OURS in entry["results"]:
-            groups.setdefault(entry["group"], []).append(entry)
+    drawn = [entry for entry in data["works"] if OURS in entry["results"]]
+    groups = group_works({"works": drawn})
     if not groups:
         return
     heights = [len(entries) for entries in groups.values()]

@@ -62,13 +62,15 @@ def test_commands_of_nox_name_sessions_that_exist():
 
 
 @pytest.mark.parametrize(
-    "package", ["ws-protocol", "ws-auth", "ws-asyncio", "ws-legacy", "websockets"]
+    "directory", sorted((ROOT / "packages").glob("*")), ids=lambda path: path.name
 )
-def test_changelog_tells_of_the_version_that_is_next(package):
-    version = importlib.metadata.version(package)
-    directory = ROOT / "packages" / package
-    changelog = read(directory / "CHANGELOG.md")
-    assert f"\n## {version}\n" in changelog or list((directory / "changelog.d").glob("*.md"))
+def test_changelog_tells_of_the_version_that_is_next(directory):
+    version = importlib.metadata.version(directory.name)
+    # Releases have their dates.
+    heading = rf"^## {re.escape(version)}( \(\d{{4}}-\d\d-\d\d\))?$"
+    assert re.search(heading, read(directory / "CHANGELOG.md"), re.MULTILINE) or list(
+        (directory / "changelog.d").glob("*.md")
+    )
 
 
 # Limits
@@ -274,3 +276,14 @@ def test_table_of_aliases_says_where_names_lead(tables):
             [":mod:`ws_protocol.protocol`", "``State``", "the same"],
         ],
     )
+
+
+def test_tables_of_a_benchmark_fit_the_page_and_say_whose_figures_they_are(tables):
+    table = tables.build_benchmark([(["As a client", "ours", "peer"], [["stream", "1 µs", "-"]])])
+    assert table == tables.build_table(
+        ["As a client", "this project", "peer"],
+        [["stream", "1 µs", ""]],
+        ":class: wide",
+        ":widths: 30 12 12",
+    )
+    assert "\n   :class: wide\n   :widths: 30 12 12\n\n" in table

@@ -63,6 +63,12 @@ def test_table_tells_how_much_time_is_spent_in_the_operating_system(data):
     assert row[1:] == ["2 µs, 25%", "-", "2 µs, 25%", "1 µs, 25%"]
 
 
+def test_tables_for_pages_have_medians(data):
+    (header, [row]), _ = report.compare(data, report.describe_median)
+    assert header == ["As a client", "ours", "websockets", "picows core", "bare TCP"]
+    assert row == ["title of client-stream-16", "2 µs", "-", "1.00", "0.50"]
+
+
 def test_report_tells_who_failed(data):
     assert "- title of server-handshake: picows core fails: no answer" in report.describe(data)
 

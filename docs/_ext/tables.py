@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from ws_protocol.state import State, Transition
 
 
-def build_table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+def build_table(header: Iterable[str], rows: Iterable[Iterable[str]], *options: str) -> str:
     """Return a table in reStructuredText, with one line for each cell."""
-    lines = [".. list-table::", "   :header-rows: 1", ""]
+    lines = [".. list-table::", "   :header-rows: 1", *(f"   {option}" for option in options), ""]
     for row in [header, *rows]:
         for column, cell in enumerate(row):
             lines.append(f"   {' ' if column else '*'} - {cell}".rstrip())
@@ -70,6 +70,28 @@ def build_aliases(names: Mapping[str, Alias]) -> str:
     return build_table(["module", "names", "new"], sorted(rows))
 
 
+# What the programs that are measured are called in tables.
+CONTENDERS = {"ours": "this project", "ours, pure": "pure kernel", "ours, legacy": "original API"}
+
+
+def build_benchmark(tables: Iterable[tuple[list[str], list[list[str]]]]) -> str:
+    """Return the tables of a benchmark.
+
+    Args:
+        tables: Header and rows of each.
+
+    """
+    return "\n".join(
+        build_table(
+            [CONTENDERS.get(name, name) for name in header],
+            [["" if cell == "-" else cell for cell in row] for row in rows],
+            ":class: wide",
+            f":widths: 30{' 12' * (len(header) - 1)}",
+        )
+        for header, rows in tables
+    )
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Tell Sphinx of the directives."""
     from docutils import nodes
@@ -113,6 +135,25 @@ def setup(app: Sphinx) -> dict[str, bool]:
 
             return build_aliases(NAMES)
 
+    class BenchmarkTables(Table):
+        """Tables of the results of a benchmark: which, and the file that has them."""
+
+        required_arguments = 2
+
+        def make(self) -> str:
+            import json
+
+            from benchmarks import report
+
+            kind, file = self.arguments
+            _, path = self.state.document.settings.env.relfn2path(file)
+            self.state.document.settings.env.note_dependency(path)
+            with open(path, encoding="utf-8") as results:
+                data = json.load(results)
+            if kind == "times":
+                return build_benchmark(report.tell_times(data))
+            return build_benchmark(report.compare(data, report.describe_median))
+
     class Help(Directive):
         """What ``websockets --help`` prints."""
 
@@ -129,4 +170,5 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("include-help", Help)
     app.add_directive("transitions-table", TransitionsTable)
     app.add_directive("aliases-table", AliasesTable)
+    app.add_directive("benchmark-tables", BenchmarkTables)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

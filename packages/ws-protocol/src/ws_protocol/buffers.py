@@ -15,13 +15,14 @@ def keep_memory() -> None:
     """Have the C library keep the memory of large messages for the next ones.
 
     glibc returns what is free at the end of its heap to the operating system, from twice the size
-    of the largest block on that was ever returned, 8 MiB here. Else, that is about once for each
-    message of 1 MiB, and then new pages cost more than what is copied into them.
+    of the largest block on that was ever returned, 16 MiB here, which is what may wait to be
+    received on a connection by default. Else, that is about once for each message of 1 MiB, and
+    then new pages cost more than what is copied into them.
     """
     global _kept
     if not _kept:
         _kept = True
-        bytes(2**23)
+        bytes(2**24)
 
 
 class PieceBuffer:
