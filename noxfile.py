@@ -335,10 +335,13 @@ def wheel_of_release(session: nox.Session, package: str, version: workspace.Vers
     return str(path)
 
 
-def last_wheel(session: nox.Session, package: str) -> str:
-    """Return the path of the wheel of the last release, or of this commit's if there is none."""
+def last_wheel(session: nox.Session, package: str, floor: workspace.Version = (0, 0, 0)) -> str:
+    """Return the path of the wheel of the last release; of this commit's if that is below a floor,
+    or there is none."""
     releases = workspace.find_releases(package)
-    return wheel_of_release(session, package, releases[-1]) if releases else wheel(package)
+    if not releases or releases[-1] < floor:
+        return wheel(package)
+    return wheel_of_release(session, package, releases[-1])
 
 
 def test_with(session: nox.Session, paths: list[str], tree: Path, package: str) -> None:
@@ -405,7 +408,8 @@ def prior(session: nox.Session, package: str) -> None:
         wheel(package), last_wheel(session, package), shallow=False
     ):
         session.skip("it is as it was released")
-    version = workspace.read_packages()[package].version
+    this = workspace.read_packages()[package]
+    floors = {required.name: required.floor for required in this.requirements}
     tested = False
     for dependent in PACKAGES:
         releases = workspace.find_releases(dependent)
@@ -415,14 +419,15 @@ def prior(session: nox.Session, package: str) -> None:
         workspace.export(tree.name, tree)
         old = workspace.read_packages(tree)[dependent]
         ranges = [required for required in old.requirements if required.name == package]
-        if any(not required.floor <= version < (required.cap, 0, 0) for required in ranges):
-            session.log(f"{tree.name} doesn't go with {workspace.tag_of(package, version)}")
+        if any(not required.floor <= this.version < (required.cap, 0, 0) for required in ranges):
+            session.log(f"{tree.name} doesn't go with {workspace.tag_of(package, this.version)}")
             continue
         tested = True
         session.install(*TEST_TOOLS, *TEST_PEERS.get(dependent, []))
         others = [other for other in SIBLINGS[dependent] if other != package]
-        paths = [last_wheel(session, name) for name in [*others, dependent]]
-        test_with(session, [wheel(package), *paths], tree, dependent)
+        paths = [last_wheel(session, name, floors.get(name, (0, 0, 0))) for name in others]
+        paths += [wheel(package), last_wheel(session, dependent)]
+        test_with(session, paths, tree, dependent)
     if not tested:
         session.skip("no dependent was released yet that goes with this version")
 
