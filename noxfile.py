@@ -543,15 +543,21 @@ def uvloop(session: nox.Session) -> None:
     run_pytest(session, tests, TEST_EVENT_LOOP="uvloop")
 
 
+def build_measured(session: nox.Session) -> list[str]:
+    """Return the wheels whose speed is measured, with the compiled kernel."""
+    return [build_compiled(session), wheel("ws-auth"), wheel("ws-asyncio"), wheel("ws-legacy")]
+
+
+def measure(session: nox.Session, script: str, wheels: list[str]) -> None:
+    """Run a program in benchmarks/, which installs wheels where it measures."""
+    session.run("python", str(ROOT / "benchmarks" / script), *session.posargs, "--wheels", *wheels)
+
+
 @nox.session(python="3.13", requires=["build"])
 def benchmark(session: nox.Session) -> None:
     """Measure this project and its peers: a few minutes, or `nox -s benchmark -- --full`."""
     session.install("matplotlib>=3.9")
-    kernel = build_compiled(session)
-    wheels = [kernel, *(wheel(package) for package in ("ws-auth", "ws-asyncio", "ws-legacy"))]
-    session.run(
-        *["python", str(ROOT / "benchmarks" / "run.py"), *session.posargs, "--wheels", *wheels]
-    )
+    measure(session, "run.py", build_measured(session))
 
 
 @nox.session(python="3.13", tags=["ci"], requires=["build"])
@@ -565,17 +571,13 @@ def benchmark_tests(session: nox.Session) -> None:
 @nox.session(python="3.13", requires=["build"])
 def benchmark_sansio(session: nox.Session) -> None:
     """Measure ws-protocol and its peers without I/O: a minute."""
-    wheels = [build_compiled(session), wheel("ws-auth"), wheel("ws-asyncio"), wheel("ws-legacy")]
-    script = str(ROOT / "benchmarks" / "sansio.py")
-    session.run("python", script, *session.posargs, "--wheels", *wheels)
+    measure(session, "sansio.py", build_measured(session))
 
 
 @nox.session(python="3.13", requires=["build"])
 def footprint(session: nox.Session) -> None:
     """Measure the size of the packages and the time of importing them: half a minute."""
-    script = str(ROOT / "benchmarks" / "footprint.py")
-    wheels = [wheel(package) for package in PACKAGES]
-    session.run("python", script, *session.posargs, "--wheels", *wheels)
+    measure(session, "footprint.py", [wheel(package) for package in PACKAGES])
 
 
 @nox.session(requires=["build"])

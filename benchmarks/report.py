@@ -68,10 +68,10 @@ def table(header: list[str], rows: list[list[str]]) -> list[str]:
     return [lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]]
 
 
-def group_works(data: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
-    """Return the works by their group."""
+def group_works(works: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Return works by their group."""
     groups: dict[str, list[dict[str, Any]]] = {}
-    for entry in data["works"]:
+    for entry in works:
         groups.setdefault(entry["group"], []).append(entry)
     return groups
 
@@ -82,7 +82,7 @@ def compare(
     """Yield header and rows of a table for each group of works: what this project takes, and how
     many times that others do."""
     others = [name for name in data["about"]["versions"] if name != OURS]
-    for group, entries in group_works(data).items():
+    for group, entries in group_works(data["works"]).items():
         rows = []
         for entry in entries:
             ours = entry["results"].get(OURS)
@@ -95,7 +95,7 @@ def compare(
 def tell_times(data: dict[str, Any]) -> Iterator[tuple[list[str], list[list[str]]]]:
     """Yield header and rows of a table for each group of works: what each contender takes."""
     names = list(data["about"]["versions"])
-    for group, entries in group_works(data).items():
+    for group, entries in group_works(data["works"]).items():
         yield (
             [group, *names],
             [
@@ -154,8 +154,7 @@ def plot(data: dict[str, Any], path: Path) -> None:
     from matplotlib import pyplot as plt
 
     names = [name for name in data["about"]["versions"] if name not in (OURS, BARE)]
-    drawn = [entry for entry in data["works"] if OURS in entry["results"]]
-    groups = group_works({"works": drawn})
+    groups = group_works([entry for entry in data["works"] if OURS in entry["results"]])
     if not groups:
         return
     heights = [len(entries) for entries in groups.values()]

@@ -146,8 +146,9 @@ def setup(app: Sphinx) -> dict[str, bool]:
             from benchmarks import report
 
             kind, file = self.arguments
-            _, path = self.state.document.settings.env.relfn2path(file)
-            self.state.document.settings.env.note_dependency(path)
+            env = self.state.document.settings.env
+            _, path = env.relfn2path(file)
+            env.note_dependency(path)
             with open(path, encoding="utf-8") as results:
                 data = json.load(results)
             if kind == "times":
