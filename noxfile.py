@@ -318,13 +318,22 @@ def make_directory(session: nox.Session, name: str) -> Path:
     return directory
 
 
-def wheel_of_release(session: nox.Session, package: str, version: workspace.Version) -> str:
-    """Return the path of the wheel of a release, which is built from its tag if it isn't there."""
+def export_release(session: nox.Session, package: str, version: workspace.Version) -> Path:
+    """Write the tree of a release, and return where it is; skip the session if it isn't here."""
     tag = workspace.tag_of(package, version)
-    directory = ROOT / ".nox" / "releases" / tag
+    revision = workspace.find_revision(package, version)
+    if revision is None:
+        session.skip(f"{tag}: {workspace.MISSING}")
+    tree = make_directory(session, tag)
+    workspace.export(revision, tree)
+    return tree
+
+
+def wheel_of_release(session: nox.Session, package: str, version: workspace.Version) -> str:
+    """Return the path of the wheel of a release, which is built from its tree if it isn't there."""
+    directory = ROOT / ".nox" / "releases" / workspace.tag_of(package, version)
     if not list(directory.glob("*.whl")):
-        tree = make_directory(session, tag)
-        workspace.export(tag, tree)
+        tree = export_release(session, package, version)
         session.chdir(tree / "packages" / package)
         session.run("hatchling", "build", "-t", "wheel", "-d", str(tree / "wheel"), silent=True)
         (path,) = (tree / "wheel").glob("*.whl")
@@ -338,7 +347,7 @@ def wheel_of_release(session: nox.Session, package: str, version: workspace.Vers
 def last_wheel(session: nox.Session, package: str, floor: workspace.Version = (0, 0, 0)) -> str:
     """Return the path of the wheel of the last release; of this commit's if that is below a floor,
     or there is none."""
-    releases = workspace.find_releases(package)
+    releases = workspace.read_packages()[package].releases
     if not releases or releases[-1] < floor:
         return wheel(package)
     return wheel_of_release(session, package, releases[-1])
@@ -387,9 +396,10 @@ def lowest(session: nox.Session, package: str) -> None:
     session.install("hatchling>=1.27")
     paths = [wheel(package)]
     differ = False
-    for requirement in workspace.read_packages()[package].requirements:
+    packages = workspace.read_packages()
+    for requirement in packages[package].requirements:
         path = wheel(requirement.name)
-        if requirement.floor in workspace.find_releases(requirement.name):
+        if requirement.floor in packages[requirement.name].releases:
             path = wheel_of_release(session, requirement.name, requirement.floor)
             differ |= not filecmp.cmp(path, wheel(requirement.name), shallow=False)
         paths.append(path)
@@ -404,19 +414,17 @@ def lowest(session: nox.Session, package: str) -> None:
 def prior(session: nox.Session, package: str) -> None:
     """Run the tests of the last released dependents of a package, as they were, with this one."""
     session.install("hatchling>=1.27")
-    if workspace.find_releases(package) and filecmp.cmp(
-        wheel(package), last_wheel(session, package), shallow=False
-    ):
+    packages = workspace.read_packages()
+    this = packages[package]
+    if this.releases and filecmp.cmp(wheel(package), last_wheel(session, package), shallow=False):
         session.skip("it is as it was released")
-    this = workspace.read_packages()[package]
     floors = {required.name: required.floor for required in this.requirements}
     tested = False
     for dependent in PACKAGES:
-        releases = workspace.find_releases(dependent)
+        releases = packages[dependent].releases
         if package not in SIBLINGS[dependent] or not releases:
             continue
-        tree = make_directory(session, workspace.tag_of(dependent, releases[-1]))
-        workspace.export(tree.name, tree)
+        tree = export_release(session, dependent, releases[-1])
         old = workspace.read_packages(tree)[dependent]
         ranges = [required for required in old.requirements if required.name == package]
         if any(not required.floor <= this.version < (required.cap, 0, 0) for required in ranges):
@@ -459,9 +467,9 @@ def dist(session: nox.Session) -> None:
     session.run("python", "-m", "tools.release", "check", package, str(output))
     (path,) = output.glob("*.whl")
     # A release has only siblings that were released.
+    packages = workspace.read_packages()
     siblings = [
-        wheel_of_release(session, name, workspace.find_releases(name)[-1])
-        for name in SIBLINGS[package]
+        wheel_of_release(session, name, packages[name].releases[-1]) for name in SIBLINGS[package]
     ]
     test_with(session, [*siblings, str(path)], tree, package)
     session.log(f"Ready to be published, as CONTRIBUTING.md says: {', '.join(files)}")

@@ -16,12 +16,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from .workspace import (
+    MISSING,
     ROOT,
     Package,
     Version,
     WorkspaceError,
     export,
-    find_releases,
+    find_revision,
     format_version,
     git,
     read_packages,
@@ -73,40 +74,44 @@ def kind_of(fragment: Path) -> str:
 
 def check_version(package: Package, root: Path = ROOT) -> Iterator[str]:
     """Complain about a version that is too low for what changed."""
-    releases = find_releases(package.name, root)
-    if not releases:
+    if not package.releases:
         return
-    last = releases[-1]
+    last = package.releases[-1]
     version = format_version(package.version)
     kinds = {kind_of(fragment) for fragment in package.fragments}
-    tag = tag_of(package.name, last)
-    paths = [f"packages/{package.name}/{path}" for path in ("src", "pyproject.toml")]
-    changed = git(root, "diff", "--name-only", tag, "--", *paths).split()
-    changed += git(root, "ls-files", "--others", "--exclude-standard", "--", *paths).split()
+    changed = find_changes(package, root)
     if package.version < last or (package.version == last and (changed or kinds)):
         wanted = format_version(next_version(last, kinds))
         files = ", ".join(changed) or "changelog.d"
         yield (
-            f"{package.name}: changed since {tag} ({files}), but its version is {version}; "
-            f"raise it to {wanted} in _version.py"
+            f"{package.name}: changed since {tag_of(package.name, last)} ({files}), "
+            f"but its version is {version}; raise it to {wanted} in _version.py"
         )
     elif package.version != last and package.version < next_version(last, kinds):
         wanted = format_version(next_version(last, kinds))
         yield f"{package.name}: its changes ask for {wanted}, but its version is {version}"
 
 
-def check_floors(
-    package: Package, packages: dict[str, Package], root: Path = ROOT
-) -> Iterator[str]:
+def find_changes(package: Package, root: Path) -> list[str]:
+    """Return the files of a package that aren't as in its last release; none if that isn't here."""
+    revision = find_revision(package.name, package.releases[-1], root)
+    if revision is None:
+        return []
+    paths = [f"packages/{package.name}/{path}" for path in ("src", "pyproject.toml")]
+    changed = git(root, "diff", "--name-only", revision, "--", *paths).split()
+    new = git(root, "ls-files", "--others", "--exclude-standard", "--", *paths).split()
+    return changed + new
+
+
+def check_floors(package: Package, packages: dict[str, Package]) -> Iterator[str]:
     """Complain about ranges whose ends don't exist."""
     for requirement in package.requirements:
         floor, name = requirement.floor, requirement.name
         coming = packages[name].version
-        if floor != coming and floor not in find_releases(name, root):
+        if floor != coming and floor not in packages[name].releases:
             yield (
                 f"{package.name}: requires {name}>={format_version(floor)}, which isn't a release "
-                f"(there is no tag {tag_of(name, floor)}), nor the coming one, "
-                f"{format_version(coming)}"
+                f"in the changelog of {name}, nor the coming one, {format_version(coming)}"
             )
         if requirement.cap != floor[0] + 1:
             yield f"{package.name}: requires {name}<{requirement.cap}, should be <{floor[0] + 1}"
@@ -120,18 +125,21 @@ def check_floors(
 
 def check_api(package: Package, root: Path = ROOT) -> Iterator[str]:
     """Complain about an incompatible change of the API that comes without a major version."""
-    releases = find_releases(package.name, root)
-    if not releases or package.version[0] > releases[-1][0]:
+    if not package.releases or package.version[0] > package.releases[-1][0]:
         return
-    tag = tag_of(package.name, releases[-1])
+    last = package.releases[-1]
+    revision = find_revision(package.name, last, root)
+    if revision is None:
+        return
     with tempfile.TemporaryDirectory() as directory:
-        export(tag, Path(directory), root)
+        export(revision, Path(directory), root)
         breakages = list(find_breakages(package, Path(directory), root))
     for breakage in breakages:
+        tag = tag_of(package.name, last)
         yield f"{package.name}: breaks programs that work with {tag}: {breakage}"
     if breakages:
         yield (
-            f"{package.name}: undo that, or raise the version to {releases[-1][0] + 1}.0.0 in "
+            f"{package.name}: undo that, or raise the version to {last[0] + 1}.0.0 in "
             f"_version.py, with a fragment of the kind 'breaking'"
         )
 
@@ -163,24 +171,34 @@ def check_all(root: Path = ROOT) -> list[str]:
     complaints: list[str] = []
     for package in packages.values():
         complaints += check_version(package, root)
-        complaints += check_floors(package, packages, root)
+        complaints += check_floors(package, packages)
         complaints += check_api(package, root)
     return complaints
 
 
-def main() -> int:
-    """Print complaints; return the exit status."""
+def describe(package: Package, root: Path) -> str:
+    """Return a line about a package's version, and what it was compared with."""
+    line = f"{package.name} {format_version(package.version)}"
+    if not package.releases:
+        return f"{line}, the first"
+    last = package.releases[-1]
+    line += f", after {format_version(last)}"
+    if find_revision(package.name, last, root) is None:
+        line += f", with which it wasn't compared: {MISSING}"
+    return line
+
+
+def main(root: Path = ROOT) -> int:
+    """Print complaints, or what the versions are; return the exit status."""
     try:
-        complaints = check_all()
+        complaints = check_all(root)
     except WorkspaceError as exc:
         complaints = [str(exc)]
     for complaint in complaints:
         print(complaint)
     if not complaints:
-        for package in read_packages().values():
-            releases = find_releases(package.name)
-            last = f"after {format_version(releases[-1])}" if releases else "the first"
-            print(f"{package.name} {format_version(package.version)}, {last}")
+        for package in read_packages(root).values():
+            print(describe(package, root))
     return 1 if complaints else 0
 
 

@@ -18,19 +18,21 @@ from pathlib import Path
 
 from .check_versions import check_all, kind_of, next_version
 from .workspace import (
+    MISSING,
     ROOT,
     Package,
     Version,
     WorkspaceError,
-    find_releases,
+    find_revision,
     format_version,
     git,
     read_packages,
+    subject_of,
     tag_of,
 )
 
 
-def choose_version(package: Package, root: Path = ROOT) -> Version:
+def choose_version(package: Package) -> Version:
     """Return the version of the coming release.
 
     It is the one in ``_version.py``, or a higher one if the fragments ask for it.
@@ -39,8 +41,7 @@ def choose_version(package: Package, root: Path = ROOT) -> Version:
         WorkspaceError: There is nothing to release.
 
     """
-    releases = find_releases(package.name, root)
-    if not releases:
+    if not package.releases:
         return package.version
     if not package.fragments:
         raise WorkspaceError(
@@ -48,7 +49,7 @@ def choose_version(package: Package, root: Path = ROOT) -> Version:
             "such as changelog.d/+word.bugfix.md, that says what changed, and commit it"
         )
     kinds = {kind_of(fragment) for fragment in package.fragments}
-    return max(package.version, next_version(releases[-1], kinds))
+    return max(package.version, next_version(package.releases[-1], kinds))
 
 
 def insert_section(changelog: str, section: str) -> str:
@@ -72,14 +73,17 @@ def render_section(
     return run.stdout[run.stdout.index("## ") :]
 
 
-def write_release(package: Package, version: Version, root: Path = ROOT) -> None:
-    """Write version and changelog, with the date, and remove the fragments."""
-    today = datetime.datetime.now(datetime.UTC).date()
+def write_version(package: Package, version: Version) -> None:
+    """Write the version."""
     text = package.version_file.read_text(encoding="utf-8")
     text = re.sub(r'(?m)^__version__ = ".*"$', f'__version__ = "{format_version(version)}"', text)
     package.version_file.write_text(text, encoding="utf-8")
-    path = package.directory / "CHANGELOG.md"
-    changelog = path.read_text(encoding="utf-8")
+
+
+def write_changelog(package: Package, version: Version, root: Path = ROOT) -> None:
+    """Write the section of the changelog, with the date, and remove the fragments."""
+    today = datetime.datetime.now(datetime.UTC).date()
+    changelog = package.changelog.read_text(encoding="utf-8")
     # The first release has a section that was written by hand, without a date.
     heading = f"## {format_version(version)}"
     before, first, after = changelog.partition(f"\n{heading}\n")
@@ -95,16 +99,16 @@ def write_release(package: Package, version: Version, root: Path = ROOT) -> None
         for fragment in package.fragments:
             fragment.unlink()
     elif not first:
-        raise WorkspaceError(f"{path} says nothing about {format_version(version)}")
-    path.write_text(changelog, encoding="utf-8")
+        raise WorkspaceError(f"{package.changelog} says nothing about {format_version(version)}")
+    package.changelog.write_text(changelog, encoding="utf-8")
 
 
 def prepare(name: str, root: Path = ROOT) -> str:
     """Make the commit and the tag of a release; return the tag.
 
     Raises:
-        WorkspaceError: The tree isn't clean, there is nothing to release, a sibling that it
-            requires wasn't released, or the versions aren't right.
+        WorkspaceError: The tree isn't clean, there is nothing to release, the last release isn't
+            here, a sibling that it requires wasn't released, or the versions aren't right.
 
     """
     packages = read_packages(root)
@@ -116,20 +120,23 @@ def prepare(name: str, root: Path = ROOT) -> str:
         )
     package = packages[name]
     for requirement in package.requirements:
-        if requirement.floor not in find_releases(requirement.name, root):
+        if requirement.floor not in packages[requirement.name].releases:
             tag = tag_of(requirement.name, requirement.floor)
             raise WorkspaceError(f"{name} requires {tag}, which isn't released: release it first")
-    version = choose_version(package, root)
+    if package.releases and find_revision(name, package.releases[-1], root) is None:
+        raise WorkspaceError(f"{tag_of(name, package.releases[-1])}: {MISSING}")
+    version = choose_version(package)
     tag = tag_of(name, version)
     try:
-        write_release(package, version, root)
+        write_version(package, version)
         if complaints := check_all(root):
             raise WorkspaceError("\n".join(complaints))
+        write_changelog(package, version, root)
     except WorkspaceError:
         git(root, "checkout", "--", f"packages/{name}")
         raise
     git(root, "add", "--all", f"packages/{name}")
-    message = f"{name}: Release {format_version(version)}."
+    message = subject_of(name, version)
     git(root, "commit", "--quiet", "--message", message)
     git(root, "tag", "--annotate", "--message", message, tag)
     return tag

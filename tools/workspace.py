@@ -1,6 +1,8 @@
-"""What the packages say about themselves, and which of their releases there are.
+"""What the packages say about themselves, and the trees of their releases.
 
-Releases are tags, such as ``ws-protocol-v1.2.0``.
+Which releases there are is in the changelogs, so that it is known in every copy of the tree. The
+trees are in clones with history: at tags, such as ``ws-protocol-v1.2.0``, or where a clone has no
+tags, at the commits that these would name.
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 
 Version = tuple[int, int, int]
+
+MISSING = "this copy of the tree lacks it; in a clone, git fetch --tags --unshallow gets it"
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,7 @@ class Package:
         directory: Where it is.
         version: The version of its next release, from ``_version.py``.
         requirements: Siblings it requires, extras included.
+        releases: Versions that were released, in order: sections of its changelog with a date.
 
     """
 
@@ -43,6 +48,7 @@ class Package:
     directory: Path
     version: Version
     requirements: list[Requirement]
+    releases: list[Version]
 
     @property
     def import_name(self) -> str:
@@ -53,6 +59,11 @@ class Package:
     def version_file(self) -> Path:
         """File that has the version."""
         return self.directory / "src" / self.import_name / "_version.py"
+
+    @property
+    def changelog(self) -> Path:
+        """File that has the changelog."""
+        return self.directory / "CHANGELOG.md"
 
     @property
     def fragments(self) -> list[Path]:
@@ -116,7 +127,10 @@ def read_package(directory: Path, siblings: set[str]) -> Package:
     found = re.search(r'^__version__ = "(.*)"$', source.read_text(encoding="utf-8"), re.MULTILINE)
     if found is None:
         raise WorkspaceError(f'{source} doesn\'t say __version__ = "..."')
-    return Package(name, directory, parse_version(found[1]), requirements)
+    changelog = (directory / "CHANGELOG.md").read_text(encoding="utf-8")
+    headings = re.findall(r"(?m)^## (\d+\.\d+\.\d+) \(\d{4}-\d{2}-\d{2}\)$", changelog)
+    releases = sorted(map(parse_version, headings))
+    return Package(name, directory, parse_version(found[1]), requirements, releases)
 
 
 def read_packages(root: Path = ROOT) -> dict[str, Package]:
@@ -144,18 +158,31 @@ def tag_of(name: str, version: Version) -> str:
     return f"{name}-v{format_version(version)}"
 
 
-def find_releases(name: str, root: Path = ROOT) -> list[Version]:
-    """Return the versions of a package that were released, in order; none outside of git."""
+def subject_of(name: str, version: Version) -> str:
+    """Return the subject of the commit that a release is."""
+    return f"{name}: Release {format_version(version)}."
+
+
+def find_revision(name: str, version: Version, root: Path = ROOT) -> str | None:
+    """Return the revision that a release is: its tag or its commit; None if neither is here."""
     if not (root / ".git").exists():
-        return []
-    tags = git(root, "tag", "--list", f"{name}-v*").split()
-    return sorted(parse_version(tag.removeprefix(f"{name}-v")) for tag in tags)
+        return None
+    tag = tag_of(name, version)
+    if git(root, "tag", "--list", tag):
+        return tag
+    subject = subject_of(name, version)
+    log = git(root, "log", "--format=%H %s", "--fixed-strings", f"--grep={subject}")
+    for line in log.splitlines():
+        commit, _, found = line.partition(" ")
+        if found == subject:
+            return commit
+    return None
 
 
-def export(tag: str, directory: Path, root: Path = ROOT) -> None:
-    """Write the tree of a release into a directory."""
-    run = subprocess.run(["git", "archive", tag], cwd=root, capture_output=True, check=False)
+def export(revision: str, directory: Path, root: Path = ROOT) -> None:
+    """Write the tree of a revision into a directory."""
+    run = subprocess.run(["git", "archive", revision], cwd=root, capture_output=True, check=False)
     if run.returncode:
-        raise WorkspaceError(f"git archive {tag}: {run.stderr.decode().strip()}")
+        raise WorkspaceError(f"git archive {revision}: {run.stderr.decode().strip()}")
     with tarfile.open(fileobj=BytesIO(run.stdout)) as archive:
         archive.extractall(directory, filter="data")

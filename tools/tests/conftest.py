@@ -42,11 +42,9 @@ class Repository:
     def read(self, path):
         return (self.root / path).read_text(encoding="utf-8")
 
-    def commit(self, *tags):
+    def commit(self, message="A change"):
         self.git("add", "--all")
-        self.git("commit", "--quiet", "--allow-empty", "--message", "A change")
-        for tag in tags:
-            self.git("tag", tag)
+        self.git("commit", "--quiet", "--allow-empty", "--message", message)
 
     def set_version(self, name, version):
         path = f"packages/{name}/src/{name.replace('-', '_')}/_version.py"
@@ -82,6 +80,10 @@ def repository(tmp_path):
 @pytest.fixture
 def released(repository):
     """The repository, when both were released, and nothing has happened since."""
-    repository.git("tag", "ws-lower-v1.0.0")
-    repository.git("tag", "ws-upper-v1.0.0")
+    for name in ["ws-lower", "ws-upper"]:
+        path = f"packages/{name}/CHANGELOG.md"
+        text = repository.read(path).replace("## 1.0.0", "## 1.0.0 (2026-11-24)")
+        repository.write(path, text)
+        repository.commit(f"{name}: Release 1.0.0.")
+        repository.git("tag", f"{name}-v1.0.0")
     return repository

@@ -1,7 +1,9 @@
+import shutil
+
 import pytest
 
 from tools import check_versions
-from tools.check_versions import check_all, next_version
+from tools.check_versions import check_all, describe, next_version
 from tools.workspace import WorkspaceError
 
 LOWER = "packages/ws-lower/src/ws_lower/__init__.py"
@@ -106,7 +108,7 @@ def test_floor_must_be_a_release_or_the_coming_one(released):
     (complaint,) = check_all(released.root)
     assert complaint == (
         "ws-upper: requires ws-lower>=1.1.0, which isn't a release "
-        "(there is no tag ws-lower-v1.1.0), nor the coming one, 1.2.0"
+        "in the changelog of ws-lower, nor the coming one, 1.2.0"
     )
     released.add_package("ws-upper", "ws-lower>=1.2.0,<2")
     released.set_version("ws-upper", "1.0.1")
@@ -157,26 +159,47 @@ def test_change_that_adds_something_does_not(released):
     assert check_all(released.root) == []
 
 
-def test_all_complaints_are_printed(monkeypatch, capsys):
-    monkeypatch.setattr(check_versions, "check_all", lambda: ["one", "two"])
-    assert check_versions.main() == 1
-    assert capsys.readouterr().out == "one\ntwo\n"
+def test_all_complaints_are_printed(released, capsys):
+    released.set_version("ws-lower", "1.2.0")
+    released.add_package("ws-upper", "ws-lower>=1.1.0,<3")
+    assert check_versions.main(released.root) == 1
+    floor, cap = capsys.readouterr().out.splitlines()
+    assert "requires ws-lower>=1.1.0, which isn't a release" in floor
+    assert cap == "ws-upper: requires ws-lower<3, should be <2"
 
 
-def test_error_is_printed(monkeypatch, capsys):
-    def fail():
-        raise WorkspaceError("broken")
+def test_error_is_printed(released, capsys):
+    released.add_package("ws-upper", "ws-lower")
+    assert check_versions.main(released.root) == 1
+    assert capsys.readouterr().out == (
+        "ws-upper requires 'ws-lower', which isn't NAME>=X.Y.Z,<MAJOR\n"
+    )
 
-    monkeypatch.setattr(check_versions, "check_all", fail)
-    assert check_versions.main() == 1
-    assert capsys.readouterr().out == "broken\n"
+
+def test_versions_are_printed_when_all_is_well(released, capsys):
+    assert check_versions.main(released.root) == 0
+    assert capsys.readouterr().out == "ws-lower 1.0.0, after 1.0.0\nws-upper 1.0.0, after 1.0.0\n"
 
 
-def test_versions_are_printed_when_all_is_well(released, monkeypatch, capsys):
-    packages = check_versions.read_packages(released.root)
-    monkeypatch.setattr(check_versions, "check_all", list)
-    monkeypatch.setattr(check_versions, "read_packages", lambda: packages)
-    releases = {"ws-lower": [(1, 0, 0)], "ws-upper": []}
-    monkeypatch.setattr(check_versions, "find_releases", releases.__getitem__)
-    assert check_versions.main() == 0
-    assert capsys.readouterr().out == "ws-lower 1.0.0, after 1.0.0\nws-upper 1.0.0, the first\n"
+def test_first_version_is_told(repository):
+    package = check_versions.read_packages(repository.root)["ws-lower"]
+    assert describe(package, repository.root) == "ws-lower 1.0.0, the first"
+
+
+def test_without_history_only_the_tree_is_checked(released):
+    released.write(LOWER, "")
+    released.commit()
+    shutil.rmtree(released.root / ".git")
+    assert check_all(released.root) == []
+    package = check_versions.read_packages(released.root)["ws-lower"]
+    assert describe(package, released.root) == (
+        "ws-lower 1.0.0, after 1.0.0, with which it wasn't compared: "
+        "this copy of the tree lacks it; in a clone, git fetch --tags --unshallow gets it"
+    )
+    # Floors and versions that fragments ask for don't need it.
+    released.write("packages/ws-lower/changelog.d/1.feature.md", "Something new.\n")
+    released.set_version("ws-lower", "1.0.1")
+    released.add_package("ws-upper", "ws-lower>=1.1.0,<2")
+    lower, *upper = check_all(released.root)
+    assert lower == "ws-lower: its changes ask for 1.1.0, but its version is 1.0.1"
+    assert any("requires ws-lower>=1.1.0, which isn't a release" in text for text in upper)

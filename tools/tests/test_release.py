@@ -70,7 +70,7 @@ def test_version_and_changelog_come_from_the_fragments(released, today, kind, ve
     assert changelog.startswith(start)
     assert "\n- `greet()` greets. (#12)\n" in changelog
     assert "\n- Fixed a word.\n" in changelog
-    assert changelog.endswith("\n\n## 1.0.0\n\nThe first.\n")
+    assert changelog.endswith("\n\n## 1.0.0 (2026-11-24)\n\nThe first.\n")
     assert f'__version__ = "{version}"' in released.read(
         "packages/ws-lower/src/ws_lower/_version.py"
     )
@@ -118,6 +118,15 @@ def test_versions_must_be_right(released):
         prepare("ws-lower", released.root)
     # What was written is taken back.
     assert released.git("status", "--porcelain") == ""
+
+
+def test_last_release_must_be_here_to_compare_with(released):
+    released.write("packages/ws-lower/changelog.d/1.bugfix.md", "Fixed it.\n")
+    released.commit("ws-lower: Fix it")
+    shallow = released.root.parent / "shallow"
+    released.git("clone", "--quiet", "--depth=1", released.root.as_uri(), str(shallow))
+    with pytest.raises(WorkspaceError, match=r"ws-lower-v1\.0\.0: this copy of the tree lacks it"):
+        prepare("ws-lower", shallow)
 
 
 def test_package_must_exist(repository):

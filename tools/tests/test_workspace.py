@@ -19,6 +19,14 @@ def test_package_has_version_and_requirements(repository):
     assert package.version == (1, 0, 0)
     assert package.requirements == [Requirement("ws-lower", (1, 0, 0), 2)]
     assert package.fragments == []
+    assert package.releases == []
+
+
+def test_releases_are_the_sections_of_the_changelog_with_a_date(repository):
+    text = "## 1.11.0\n\n## 1.10.0 (2026-11-24)\n\n## 1.9.0 (2026-11-23)\n\n## 1.0.0 (2026-11-22)\n"
+    repository.write("packages/ws-lower/CHANGELOG.md", f"# Changelog\n\n{text}")
+    package = workspace.read_packages(repository.root)["ws-lower"]
+    assert package.releases == [(1, 0, 0), (1, 9, 0), (1, 10, 0)]
 
 
 @pytest.mark.parametrize(
@@ -42,16 +50,23 @@ def test_version_has_three_parts(text):
         workspace.parse_version(text)
 
 
-def test_releases_are_in_the_order_of_numbers(repository):
-    for version in ["1.10.0", "1.9.0", "1.0.0"]:
-        repository.git("tag", f"ws-lower-v{version}")
-    versions = workspace.find_releases("ws-lower", repository.root)
-    assert versions == [(1, 0, 0), (1, 9, 0), (1, 10, 0)]
-    assert workspace.find_releases("ws-upper", repository.root) == []
+def test_release_is_at_its_tag(released):
+    assert workspace.find_revision("ws-lower", (1, 0, 0), released.root) == "ws-lower-v1.0.0"
+    assert workspace.find_revision("ws-lower", (1, 0, 1), released.root) is None
 
 
-def test_outside_of_git_there_are_no_releases(tmp_path):
-    assert workspace.find_releases("ws-lower", tmp_path) == []
+def test_release_is_at_its_commit_in_a_clone_without_tags(released):
+    expected = released.git("rev-parse", "ws-lower-v1.0.0^{commit}").strip()
+    released.git("tag", "--delete", "ws-lower-v1.0.0")
+    # Commits that only speak of it.
+    released.commit("A change\n\nws-lower: Release 1.0.0.")
+    released.commit('Revert "ws-lower: Release 1.0.0."')
+    assert workspace.find_revision("ws-lower", (1, 0, 0), released.root) == expected
+    assert workspace.find_revision("ws-lower", (1, 0, 1), released.root) is None
+
+
+def test_outside_of_git_there_is_no_tree_of_a_release(tmp_path):
+    assert workspace.find_revision("ws-lower", (1, 0, 0), tmp_path) is None
 
 
 def test_tree_of_a_release_can_be_written(released, tmp_path):
