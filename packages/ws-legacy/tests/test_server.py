@@ -62,6 +62,24 @@ async def test_wrong_request_is_refused(request_raw, records, line, headers, sta
 
 
 @pytest.mark.parametrize(
+    "name, status",
+    [
+        ("Upgrade", 400),
+        ("Connection", 400),
+        ("Sec-WebSocket-Key", 400),
+        ("Sec-WebSocket-Version", 426),
+        ("Sec-WebSocket-Extensions", 400),
+        ("Sec-WebSocket-Protocol", 400),
+        ("Origin", 403),
+    ],
+)
+async def test_bytes_outside_ascii_are_refused(request_raw, name, status):
+    async with serve(hello, "127.0.0.1", 0, origins=[None], subprotocols=["a"]) as server:
+        response = await request_raw(server, headers={name: "\xe9"})
+    assert status_of(response) == status
+
+
+@pytest.mark.parametrize(
     "raw, status",
     [
         (b"hello\r\n\r\n", 400),

@@ -636,6 +636,13 @@ def test_what_is_wrong_with_a_request_is_told():
     )
 
 
+def test_surrogates_in_what_is_wrong_are_escaped():
+    server = ServerProtocol()
+    response = server.reject_because(InvalidHeaderValue("Sec-WebSocket-Key", "\udce9"))
+    assert response.status_code == 400
+    assert b"invalid Sec-WebSocket-Key header: \\udce9.\n" in response.body
+
+
 @pytest.mark.parametrize("start", [b"", b"GET / HTTP/1.1\r\n"])
 @given(data=st.binary(max_size=200))
 def test_any_bytes_are_a_request_or_are_refused(start, data):

@@ -492,7 +492,8 @@ def describe(exc: BaseException) -> str:
     while cause is not None:
         texts.append(str(cause))
         cause = cause.__cause__
-    return "; ".join(texts)
+    # In the original API, headers show bytes outside ASCII as surrogates, which can't be encoded.
+    return "; ".join(texts).encode(errors="backslashreplace").decode()
 
 
 def build_date() -> str:
