@@ -41,6 +41,9 @@ def status_of(response):
     [
         ("POST / HTTP/1.1", {}, 400, "unsupported HTTP method: POST"),
         ("GET / HTTP/1.0", {}, 400, "unsupported HTTP version: HTTP/1.0"),
+        ("GET / HTTP/1.1", {"Host": None}, 400, "missing Host header"),
+        ("GET / HTTP/1.1", {"host": "localhost"}, 400, "invalid Host header: multiple values"),
+        ("GET / HTTP/1.1", {"Host": "a b"}, 400, "invalid Host header: a b"),
         ("GET / HTTP/1.1", {"Upgrade": None}, 426, "missing Upgrade header"),
         ("GET / HTTP/1.1", {"Upgrade": "h2c"}, 426, "invalid Upgrade header: h2c"),
         ("GET / HTTP/1.1", {"Connection": "close"}, 426, "invalid Connection header: close"),
@@ -64,6 +67,7 @@ async def test_wrong_request_is_refused(request_raw, records, line, headers, sta
 @pytest.mark.parametrize(
     "name, status",
     [
+        ("Host", 400),
         ("Upgrade", 400),
         ("Connection", 400),
         ("Sec-WebSocket-Key", 400),

@@ -14,6 +14,7 @@ from typing import Any, TypeAlias, cast
 from ws_protocol.datastructures import Headers, HeadersLike
 from ws_protocol.exceptions import (
     InvalidHandshake,
+    InvalidHeaderValue,
     InvalidMessage,
     InvalidMethod,
     InvalidProtocol,
@@ -21,7 +22,8 @@ from ws_protocol.exceptions import (
 from ws_protocol.extensions.base import Extension, ServerExtensionFactory
 from ws_protocol.extensions.permessage_deflate import choose_server_extensions
 from ws_protocol.frames import CloseCode
-from ws_protocol.headers import parse_subprotocol, validate_subprotocols
+from ws_protocol.handshake import get_single
+from ws_protocol.headers import is_valid_host, parse_subprotocol, validate_subprotocols
 from ws_protocol.http11 import SERVER, Response
 from ws_protocol.limits import MAX_SIZE
 from ws_protocol.protocol import State
@@ -410,6 +412,10 @@ class WebSocketServerProtocol(WebSocketCommonProtocol):
         if not self.ws_server.is_serving():
             raise closing()
 
+        # RFC 9112, section 3.2: without one valid Host header, the answer must be 400.
+        host = get_single(request_headers, "Host")
+        if not is_valid_host(host):
+            raise InvalidHeaderValue("Host", host)
         key = check_request(request_headers)
         self.origin = self.process_origin(request_headers, origins)
         extensions, accepted = self.process_extensions(request_headers, available_extensions)
