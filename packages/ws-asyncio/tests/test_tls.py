@@ -67,6 +67,15 @@ async def test_host_of_the_uri_must_be_that_of_the_certificate(server_tls, clien
 
 
 @both_loops
+async def test_dot_at_the_end_of_the_host_is_not_in_the_certificate(server, client_tls):
+    host, port = server.sockets[0].getsockname()
+    async with connect(f"wss://localhost.:{port}/", host=host, ssl=client_tls) as connection:
+        ssl_object = connection.transport.get_extra_info("ssl_object")
+        assert ssl_object.server_hostname == "localhost"
+        assert connection.request.headers["Host"] == f"localhost.:{port}"
+
+
+@both_loops
 async def test_server_hostname_can_be_overridden(server, get_uri, client_tls):
     uri = get_uri(server, scheme="wss")
     async with connect(uri, ssl=client_tls, server_hostname="localhost") as connection:

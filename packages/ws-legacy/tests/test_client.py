@@ -204,6 +204,14 @@ async def test_wrong_arguments_are_refused_at_once(kwargs, error):
         connect("ws://localhost/", **kwargs)
 
 
+async def test_dot_at_the_end_of_the_host_is_not_in_the_certificate(server_tls, client_tls):
+    async with serve(hello, "127.0.0.1", 0, ssl=server_tls) as server:
+        host, port = server.sockets[0].getsockname()
+        async with connect(f"wss://localhost.:{port}/", host=host, ssl=client_tls) as websocket:
+            ssl_object = websocket.transport.get_extra_info("ssl_object")
+            assert ssl_object.server_hostname == "localhost"
+
+
 async def test_tls_cannot_be_switched_off():
     with pytest.raises(ValueError, match="incompatible with a wss:// URI"):
         connect("wss://localhost/", ssl=None)

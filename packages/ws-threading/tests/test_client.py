@@ -263,6 +263,13 @@ def test_server_is_verified_by_default(run, server_tls, caplog):
         connect(get_uri(server, scheme="wss"))
 
 
+def test_dot_at_the_end_of_the_host_is_not_in_the_certificate(run, server_tls, client_tls):
+    address = run(echo, ssl=server_tls).socket.getsockname()
+    uri = f"wss://localhost.:{address[1]}/"
+    with connect(uri, address=address, ssl=client_tls) as websocket:
+        assert websocket.request.headers["Host"] == f"localhost.:{address[1]}"
+
+
 @pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n"])
 def test_server_that_does_not_speak_tls_is_an_os_error(run_tcp, answer):
     def talk(sock):

@@ -353,6 +353,16 @@ async def test_certificate_that_is_not_trusted_is_refused(run_server, get_uri, u
 
 
 @trio_test
+async def test_dot_at_the_end_of_the_host_is_not_in_the_certificate(
+    run_server, get_uri, server_tls
+):
+    async with run_server(ssl=server_tls) as server:
+        uri = get_uri(server, scheme="wss").replace("127.0.0.1", "localhost.")
+        async with connect(uri, host="127.0.0.1") as websocket:
+            assert websocket.request.headers["Host"].startswith("localhost.:")
+
+
+@trio_test
 async def test_server_that_does_not_speak_tls_is_an_os_error(run_tcp_server):
     async def talk(stream):
         await stream.receive_some()

@@ -125,7 +125,8 @@ def set_tls_arguments(ws_uri: WebSocketURI, kwargs: dict[str, Any]) -> None:
     if kwargs.get("ssl", True) is True:
         kwargs["ssl"] = default_tls_context()
     if kwargs.get("server_hostname") is None:
-        kwargs["server_hostname"] = ws_uri.host
+        # RFC 6066, section 3: without the dot at the end of an absolute name.
+        kwargs["server_hostname"] = ws_uri.host.rstrip(".")
 
 
 class TunnelProtocol(asyncio.Protocol):
@@ -191,7 +192,7 @@ async def connect_through_http_proxy(
     if proxy.scheme == "https":
         if kwargs.get("ssl", True) is True:
             kwargs["ssl"] = default_tls_context()
-        kwargs.setdefault("server_hostname", proxy.host)
+        kwargs.setdefault("server_hostname", proxy.host.rstrip("."))
     tunnel = ConnectTunnel(proxy, target, user_agent_header)
     transport, protocol = await loop.create_connection(
         lambda: TunnelProtocol(tunnel), proxy.host, proxy.port, **kwargs

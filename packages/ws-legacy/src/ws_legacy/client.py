@@ -389,7 +389,8 @@ class Connect:
             if kwargs.get("ssl") is None:
                 kwargs["ssl"] = True
             if kwargs.get("server_hostname") is None:
-                kwargs["server_hostname"] = wsuri.host
+                # RFC 6066, section 3: without the dot at the end of an absolute name.
+                kwargs["server_hostname"] = wsuri.host.rstrip(".")
         if kwargs.pop("unix", False):
             await loop.create_unix_connection(lambda: protocol, **kwargs)
             return

@@ -90,7 +90,8 @@ def dial(
                 open_tunnel(stream, chosen, target, user_agent_header, deadline, **proxy_arguments)
     with closing_on_failure(stream.socket):
         if context is not None:
-            name = ws_uri.host if server_hostname is None else server_hostname
+            # RFC 6066, section 3: without the dot at the end of an absolute name.
+            name = ws_uri.host.rstrip(".") if server_hostname is None else server_hostname
             stream.start_tls(context, deadline, server_hostname=name)
     return stream
 
@@ -210,7 +211,8 @@ def open_tunnel(
     if proxy.scheme == "https":
         context = default_tls_context() if ssl is None or ssl is True else ssl
         assert isinstance(context, ssl_module.SSLContext)
-        stream.start_tls(context, deadline, server_hostname=server_hostname or proxy.host)
+        name = server_hostname or proxy.host.rstrip(".")
+        stream.start_tls(context, deadline, server_hostname=name)
     tunnel = ConnectTunnel(proxy, target, user_agent_header)
     stream.send_all(tunnel.request, deadline)
     opened = False

@@ -117,7 +117,9 @@ async def start_tls(
     """
     if context is None:
         context = default_tls_context()
-    tls_stream = trio.SSLStream(stream, context, server_hostname=server_hostname)
+    # RFC 6066, section 3: without the dot at the end of an absolute name.
+    name = server_hostname.rstrip(".")
+    tls_stream = trio.SSLStream(stream, context, server_hostname=name)
     async with closing_on_failure(stream):
         await tls_stream.do_handshake()
     return tls_stream
