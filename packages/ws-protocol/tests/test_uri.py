@@ -50,6 +50,9 @@ from ws_protocol.uri import WebSocketURI, parse_uri
         ("ws://[2001:DB8::A]/", WebSocketURI(False, "2001:db8::a", 80, "/", "")),
         ("ws://[::ffff:192.0.2.1]/", WebSocketURI(False, "::ffff:192.0.2.1", 80, "/", "")),
         ("ws://[FE80::1%Eth0]/", WebSocketURI(False, "fe80::1%Eth0", 80, "/", "")),
+        ("ws://[FE80::1%25Eth0]/", WebSocketURI(False, "fe80::1%Eth0", 80, "/", "")),
+        ("ws://[FE80::1%25]/", WebSocketURI(False, "fe80::1%25", 80, "/", "")),
+        ("ws://[FE80::1%2525]/", WebSocketURI(False, "fe80::1%25", 80, "/", "")),
         # IDNA.
         ("ws://bücher.example/", WebSocketURI(False, "xn--bcher-kva.example", 80, "/", "")),
         ("ws://BÜCHER.example/", WebSocketURI(False, "xn--bcher-kva.example", 80, "/", "")),

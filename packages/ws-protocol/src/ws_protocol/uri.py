@@ -164,7 +164,8 @@ def encode_host(url: str, host: str) -> str:
 
     """
     if ":" in host:  # an IPv6 address, which split_url() has checked
-        return host
+        # RFC 6874, section 2: in a URI, the "%" before a zone is percent-encoded. Many don't know.
+        return re.sub("%25(?=.)", "%", host, count=1)
     try:
         encoded = host.encode("idna").decode()
     except UnicodeError as exc:
