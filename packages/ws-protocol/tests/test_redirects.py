@@ -92,6 +92,11 @@ def test_name_of_the_header_is_case_insensitive(name):
         ("ws://a/b", "/c:d", "ws://a/c:d"),
         ("ws://a/b", "?http:", "ws://a/b?http:"),
         ("ws://a/b", "http", "ws://a/http"),
+        # What isn't ASCII should be percent-encoded. If it isn't, it is UTF-8, as a rule.
+        ("ws://a/b", "/caf%C3%A9", "ws://a/caf%C3%A9"),
+        ("ws://a/b", "/caf\xc3\xa9?\xc3\xa9", "ws://a/café?é"),
+        ("ws://a/b", "http://b\xc3\xbccher.example/", "ws://bücher.example/"),
+        ("ws://a/b", "/caf\xe9", "ws://a/café"),
     ],
 )
 def test_location_is_resolved(uri, location, target):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import urllib.parse
 from typing import Any
@@ -102,6 +103,10 @@ def follow_redirect(uri: str, ws_uri: WebSocketURI, exc: BaseException) -> Redir
     ):
         return None
     location = exc.response.headers.get_all("Location")[0]
+    # Servers that don't percent-encode what isn't ASCII send UTF-8, and headers are read as
+    # ISO-8859-1.
+    with contextlib.suppress(UnicodeDecodeError):
+        location = location.encode("iso-8859-1").decode()
     # Servers redirect what is an HTTP request to them: "https" is what they call "wss".
     scheme, colon, rest = location.partition(":")
     if colon and scheme.lower() in ("http", "https"):
