@@ -180,7 +180,13 @@ def test_origin_is_sent(origin):
 
 @pytest.mark.parametrize(
     "subprotocols, header",
-    [(None, None), ([], None), (["chat"], "chat"), (("superchat", "chat"), "superchat, chat")],
+    [
+        (None, None),
+        ([], None),
+        (["chat"], "chat"),
+        (("superchat", "chat"), "superchat, chat"),
+        (["b", "a", "b", "c", "a"], "b, a, c"),
+    ],
 )
 def test_subprotocols_are_offered(subprotocols, header):
     client = ClientProtocol(URI, subprotocols=subprotocols)

@@ -115,7 +115,9 @@ class ClientProtocol(Protocol):
                 ]
             )
         if self.available_subprotocols:
-            headers["Sec-WebSocket-Protocol"] = build_subprotocol(self.available_subprotocols)
+            # RFC 6455, section 4.1: each is there once.
+            subprotocols = list(dict.fromkeys(self.available_subprotocols))
+            headers["Sec-WebSocket-Protocol"] = build_subprotocol(subprotocols)
         return Request(self.uri.resource_name, headers)
 
     def send_request(self, request: Request) -> None:
