@@ -32,7 +32,7 @@ from ws_protocol.extensions.permessage_deflate import (
     ServerPerMessageDeflateFactory,
 )
 from ws_protocol.frames import Frame, Opcode, serialize_frame
-from ws_protocol.http11 import Request, Response
+from ws_protocol.http11 import Request, Response, ResponseReader
 from ws_protocol.limits import MAX_EARLY_DATA, MAX_HEAD_SIZE, MAX_LINE_LENGTH, MAX_NUM_HEADERS
 from ws_protocol.protocol import SEND_EOF, Side, State
 from ws_protocol.server import ServerProtocol, build_date, customize_response
@@ -855,6 +855,26 @@ def test_connection_is_rejected_by_the_application(status):
     assert server.close_expected()
     assert type(server.handshake_exc) is InvalidHandshake
     assert str(server.handshake_exc) == f"rejected connection: HTTP {int(status)}"
+
+
+@pytest.mark.parametrize("status, length", [(204, None), (304, "1")])
+def test_response_that_cannot_have_a_body_has_none(status, length):
+    server = ServerProtocol()
+    receive_request(server, request_with())
+    response = server.reject(status, "a")
+    server.send_response(response)
+    assert (response.headers["Content-Length"], response.body) == ("1", b"a")
+    reader = ResponseReader()
+    sent = reader.feed(server.data_to_send()[0])
+    assert (sent.status_code, sent.headers.get("Content-Length")) == (status, length)
+    assert reader.rest == b""
+
+
+def test_response_without_content_needs_no_length():
+    server = ServerProtocol()
+    receive_request(server, request_with())
+    server.send_response(Response(204, "No Content", Headers()))
+    assert server.data_to_send() == [b"HTTP/1.1 204 No Content\r\n\r\n", SEND_EOF]
 
 
 def test_connection_may_be_rejected_after_it_was_accepted():

@@ -341,7 +341,8 @@ class ServerProtocol(Protocol):
         """Send the response of the opening handshake.
 
         The connection is open afterwards if its status is 101. Otherwise, this side of the TCP
-        connection is closed. The body isn't sent if the request has the method HEAD.
+        connection is closed. The body isn't sent if the request has the method HEAD, or if the
+        response has status 204 or 304.
 
         Args:
             response: The response.
@@ -353,9 +354,13 @@ class ServerProtocol(Protocol):
         """
         if self._discarding:
             raise InvalidState("opening handshake failed already")
-        if self._head_only:
-            # RFC 9110, section 9.3.2.
+        if self._head_only or response.status_code in (204, 304):
+            # RFC 9110, sections 9.3.2, 15.3.5 and 15.4.5.
             response = dataclasses.replace(response, body=b"")
+        if response.status_code == 204 and "Content-Length" in response.headers:
+            # RFC 9110, section 8.6: not even 0.
+            response = dataclasses.replace(response, headers=response.headers.copy())
+            del response.headers["Content-Length"]
         data = response.serialize()
         opened = response.status_code == 101
         self._change_state(Transition.OPENED if opened else Transition.REFUSED)
