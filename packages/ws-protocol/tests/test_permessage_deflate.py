@@ -327,6 +327,17 @@ def test_window_of_8_bits_is_inflated():
     assert data == b"hello " * 100
 
 
+def test_nothing_is_deflated_with_a_window_of_8_bits():
+    sender = extension(local_max_window_bits=8)
+    for frame in (
+        Frame(TEXT, b"hello " * 100),
+        Frame(BINARY, b"hello " * 100, fin=False),
+        Frame(CONT, b"hello " * 100),
+    ):
+        assert sender.encode(frame) == frame
+    assert sender.decode(compressed(TEXT, deflate(b"hello", 15))).data == b"hello"
+
+
 @pytest.mark.parametrize("bits", [0, 7, 16, -15, 100, None, "15"])
 def test_impossible_window_of_the_peer_is_refused(bits):
     with pytest.raises(ValueError, match="remote_max_window_bits") as raised:
@@ -334,11 +345,11 @@ def test_impossible_window_of_the_peer_is_refused(bits):
     assert str(raised.value) == f"remote_max_window_bits must be between 8 and 15, got {bits!r}"
 
 
-@pytest.mark.parametrize("bits", [0, 7, 8, 16, -15, 100, None, "15"])
+@pytest.mark.parametrize("bits", [0, 7, 16, -15, 100, None, "15"])
 def test_impossible_window_of_this_side_is_refused(bits):
     with pytest.raises(ValueError, match="local_max_window_bits") as raised:
         extension(local_max_window_bits=bits)
-    assert str(raised.value) == f"local_max_window_bits must be between 9 and 15, got {bits!r}"
+    assert str(raised.value) == f"local_max_window_bits must be between 8 and 15, got {bits!r}"
 
 
 # What the peer does wrong
@@ -809,10 +820,10 @@ def parameters_of(deflate):
         ({"client_max_window_bits": 10}, [cmwb(10)], (False, False, 15, 10)),
         ({"client_max_window_bits": 10}, [cmwb(9)], (False, False, 15, 9)),
         ({"client_max_window_bits": 10}, [cmwb(11)], "unsupported client_max_window_bits"),
-        # zlib can't deflate with 8 bits.
-        ({"client_max_window_bits": 10}, [cmwb(8)], "unsupported client_max_window_bits"),
-        ({}, [cmwb(8)], "unsupported client_max_window_bits"),
-        ({"client_max_window_bits": 9}, [cmwb(8)], "unsupported client_max_window_bits"),
+        # zlib can't deflate with 8 bits, and nobody has to deflate.
+        ({"client_max_window_bits": 10}, [cmwb(8)], (False, False, 15, 8)),
+        ({}, [cmwb(8)], (False, False, 15, 8)),
+        ({"client_max_window_bits": 9}, [cmwb(8)], (False, False, 15, 8)),
     ],
 )
 def test_client_processes_response(kwargs, response, expected):

@@ -49,7 +49,7 @@ _EMPTY_BLOCK = b"\x00\x00\xff\xff"
 
 # RFC 7692, section 7.1.2, allows 8 to 15. zlib inflates what was deflated with 8, but deflates
 # with 9 when asked for 8, which the other side can't inflate.
-_BITS_TO_INFLATE = range(8, 16)
+_BITS = range(8, 16)
 _BITS_TO_DEFLATE = range(9, 16)
 
 
@@ -60,7 +60,8 @@ class PerMessageDeflate(Extension):
         remote_no_context_takeover: Whether the peer starts afresh with each message.
         local_no_context_takeover: Whether this side starts afresh with each message.
         remote_max_window_bits: Size of the peer's LZ77 window, as a power of two: 8 to 15.
-        local_max_window_bits: Size of this side's LZ77 window, as a power of two: 9 to 15.
+        local_max_window_bits: Size of this side's LZ77 window, as a power of two: 8 to 15. With 8,
+            nothing is deflated, because zlib can't.
         compress_settings: More arguments for :func:`zlib.compressobj`, such as ``level`` and
             ``memLevel``.
 
@@ -76,13 +77,13 @@ class PerMessageDeflate(Extension):
         local_max_window_bits: int,
         compress_settings: dict[str, Any] | None = None,
     ) -> None:
-        if remote_max_window_bits not in _BITS_TO_INFLATE:
+        if remote_max_window_bits not in _BITS:
             raise ValueError(
                 f"remote_max_window_bits must be between 8 and 15, got {remote_max_window_bits!r}"
             )
-        if local_max_window_bits not in _BITS_TO_DEFLATE:
+        if local_max_window_bits not in _BITS:
             raise ValueError(
-                f"local_max_window_bits must be between 9 and 15, got {local_max_window_bits!r}"
+                f"local_max_window_bits must be between 8 and 15, got {local_max_window_bits!r}"
             )
         self.remote_no_context_takeover = remote_no_context_takeover
         self.local_no_context_takeover = local_no_context_takeover
@@ -94,6 +95,9 @@ class PerMessageDeflate(Extension):
         self._decompressor: zlib._Decompress | None = None
         self._compressor: zlib._Compress | None = None
 
+        # Opcodes of frames that begin a compressed message. RFC 7692, section 6.1: no message need
+        # be.
+        self._deflated = _FIRST if local_max_window_bits in _BITS_TO_DEFLATE else ()
         # Whether the continuation frames that follow belong to a compressed message.
         self._decoding = False
         self._encoding = False
@@ -260,7 +264,7 @@ class PerMessageDeflate(Extension):
 
     def _compresses(self, head: int) -> bool:
         opcode = head & 0x0F
-        return opcode in _FIRST or (opcode == _CONT and self._encoding)
+        return opcode in self._deflated or (opcode == _CONT and self._encoding)
 
     def _new_compressor(self) -> zlib._Compress:
         return compressobj(wbits=-self.local_max_window_bits, **self.compress_settings)
@@ -366,7 +370,7 @@ def parse_parameters(
 
 
 # RFC 7692, section 7.1.2: a decimal integer without leading zeroes. int() would let more pass.
-_WINDOW_BITS = frozenset(str(bits) for bits in _BITS_TO_INFLATE)
+_WINDOW_BITS = frozenset(str(bits) for bits in _BITS)
 
 
 def check_window_bits(name: str, value: int | None) -> None:
@@ -460,13 +464,13 @@ class ClientPerMessageDeflateFactory(ClientExtensionFactory):
             if server_max_window_bits > self.server_max_window_bits:
                 raise NegotiationError("unsupported server_max_window_bits")
 
-        # Section 7.1.2.2: the server may only ask for it if it was offered.
+        # Section 7.1.2.2: the server may only ask for it if it was offered, and then for 8, too.
         if client_max_window_bits is None:
             if isinstance(self.client_max_window_bits, int) and self.client_max_window_bits > 1:
                 client_max_window_bits = self.client_max_window_bits
         elif self.client_max_window_bits is None:
             raise NegotiationError("unexpected client_max_window_bits")
-        elif client_max_window_bits not in _BITS_TO_DEFLATE or (
+        elif (
             self.client_max_window_bits is not True
             and client_max_window_bits > self.client_max_window_bits
         ):
