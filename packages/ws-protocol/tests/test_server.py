@@ -1366,6 +1366,40 @@ def test_one_string_is_no_list(kwargs):
         ServerProtocol(**kwargs)
 
 
+@pytest.mark.parametrize(
+    "target, host",
+    [
+        ("http://server.example.com/chat", "server.example.com"),
+        ("https://server.example.com:8443?a=b", "server.example.com:8443"),
+        ("HTTP://[::1]", "[::1]"),
+        ("http://", ""),
+        ("http://user@server.example.com/", "user@server.example.com"),
+        ("/http://server.example.com/", "other.example.com"),
+    ],
+)
+def test_host_of_an_absolute_target_counts(target, host):
+    server = ServerProtocol()
+    request = request_with(("Host", "other.example.com"))
+    request.path = target
+    assert receive_request(server, request).headers["Host"] == host
+
+
+@pytest.mark.parametrize("hosts", [[], ["a.example", "b.example"]])
+def test_absolute_target_is_no_host_header(hosts):
+    request = request_with(("Host", hosts))
+    request.path = "http://server.example.com/"
+    server = ServerProtocol()
+    assert respond(server, request).status_code == 400
+
+
+def test_host_of_an_absolute_target_must_be_allowed():
+    request = request_with()
+    for host, status in [("server.example.com", 101), ("evil.example", 400)]:
+        request.path = f"http://{host}/"
+        server = ServerProtocol(allowed_hosts=["server.example.com"])
+        assert respond(server, request).status_code == status
+
+
 def test_host_that_is_no_host_is_refused():
     with pytest.raises(ValueError, match=r"^invalid host: 'https://a\.example'$"):
         ServerProtocol(allowed_hosts=[re.compile("a"), "https://a.example"])

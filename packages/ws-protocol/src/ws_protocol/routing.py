@@ -7,19 +7,15 @@ from __future__ import annotations
 
 import http
 import inspect
-import re
 import urllib.parse
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from .exceptions import InvalidHeader
 from .handshake import get_single
-from .http11 import Request, Response
+from .http11 import Request, Response, absolute_form
 
 __all__ = ["BaseRouter"]
-
-# RFC 9112, section 3.2.2: what stands before the path if the request is meant for a proxy, too.
-_absolute_form = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://[^/?]*")
 
 
 class BaseRouter:
@@ -79,7 +75,7 @@ class BaseRouter:
 
         """
         # Not urlsplit(), which takes a path that starts with two slashes for a host.
-        path, _, query = _absolute_form.sub("", request.path).partition("?")
+        path, _, query = absolute_form.sub("", request.path).partition("?")
         try:
             adapter = self.url_map.bind(
                 server_name=self.get_server_name(connection, request), url_scheme=self.url_scheme

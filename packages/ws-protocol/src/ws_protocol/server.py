@@ -38,7 +38,7 @@ from .headers import (
     parse_subprotocol,
     validate_subprotocols,
 )
-from .http11 import Request, RequestReader, Response
+from .http11 import Request, RequestReader, Response, absolute_form
 from .limits import MAX_EARLY_DATA, MAX_SIZE
 from .origins import SAME_ORIGIN, is_allowed_host, is_same_origin
 from .protocol import Protocol
@@ -422,6 +422,11 @@ class ServerProtocol(Protocol):
                 rest = self._request_reader.rest
                 self._request_reader = None
                 self._head_only = request.method == "HEAD"
+                absolute = absolute_form.match(request.path)
+                if absolute is not None and len(request.headers.get_all("Host")) == 1:
+                    # RFC 9112, section 3.2.2: it must be ignored, and the host of the target used.
+                    del request.headers["Host"]
+                    request.headers.set_insecure("Host", absolute[1])
                 if self.debug:
                     self.logger.debug("< %s %s %s", request.method, request.path, request.protocol)
                     for key, value in request.headers.raw_items():
