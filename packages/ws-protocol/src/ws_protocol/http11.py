@@ -53,7 +53,7 @@ _status_line = re.compile(r"(HTTP/[0-9]\.[0-9]) ([1-9][0-9][0-9])(?: ([\t\x20-\x
 
 # RFC 9112, section 3.2.2: what stands before the path if the request is meant for a proxy, too. The
 # group is what stands in the Host header otherwise.
-absolute_form = re.compile(r"\A[A-Za-z][A-Za-z0-9+.-]*://([^/?]*)")
+absolute_form: re.Pattern[str] = re.compile(r"\A[A-Za-z][A-Za-z0-9+.-]*://([^/?]*)")
 
 # RFC 9110, sections 5.1 and 5.5.
 _field_name = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
