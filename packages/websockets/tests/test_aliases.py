@@ -204,6 +204,19 @@ def test_type_checkers_see_the_modules_of_packages(package):
     assert seen <= set(dir(package))
 
 
+@pytest.mark.parametrize("module", sorted(WHOLE_MODULES))
+def test_type_checkers_see_that_names_are_exported(module):
+    tree = ast.parse(inspect.getsource(importlib.import_module(module)))
+    exported = importlib.import_module(module).__all__
+    # A name that is imported by itself hides the star import, and is private without an "as".
+    for statement in tree.body:
+        if isinstance(statement, ast.ImportFrom) and statement.module == WHOLE_MODULES[module]:
+            for alias in statement.names:
+                assert alias.name not in exported or alias.asname == alias.name
+    # It would give type checkers whatever they ask for.
+    assert "__getattr__" not in [getattr(node, "name", None) for node in tree.body]
+
+
 # The modules
 
 

@@ -2,7 +2,8 @@
 enums."""
 
 from ws_protocol.protocol import *
-from ws_protocol.protocol import Side, State
+from ws_protocol.protocol import Side as Side
+from ws_protocol.protocol import State as State
 from ws_protocol.protocol import __all__ as __all__
 
 CLIENT = Side.CLIENT
