@@ -251,6 +251,19 @@ def test_names_may_be_any_token(name):
 
 
 @pytest.mark.parametrize(
+    "args, kind",
+    [(["Server: spam"], "str"), ("Server: spam", "str"), ([b"Server: spam"], "bytes")],
+)
+def test_whole_lines_are_refused(headers, args, kind):
+    with pytest.raises(TypeError) as raised:
+        headers.update(args)
+    assert str(raised.value) == (
+        "headers must be a mapping, or an iterable of pairs of a name and a value; "
+        f"got a {kind} in the place of a pair"
+    )
+
+
+@pytest.mark.parametrize(
     "name",
     ["", " ", "a b", "a:", ":a", "a\r\nb", "a\n", "\na", "a\0", "a\t", "caf\xe9", "\u0661", '"a"'],
 )

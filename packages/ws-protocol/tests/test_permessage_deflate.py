@@ -1103,6 +1103,13 @@ def test_settings_that_are_there_are_kept():
 
 
 @pytest.mark.parametrize("choose", [choose_client_extensions, choose_server_extensions])
+@pytest.mark.parametrize("extensions", ["permessage-deflate", ["permessage-deflate"]])
+def test_names_in_the_place_of_extensions_are_refused(choose, extensions):
+    with pytest.raises(TypeError, match="^extensions must be a list of extension factories, "):
+        choose(extensions, "deflate")
+
+
+@pytest.mark.parametrize("choose", [choose_client_extensions, choose_server_extensions])
 def test_compression_is_an_argument(choose):
     other = [OtherClientFactory()]
     assert choose(other, None) is other

@@ -113,6 +113,24 @@ def test_max_size_is_for_messages_or_for_messages_and_fragments(
     assert protocol.max_fragment_size == fragment_size
 
 
+@pytest.mark.parametrize(
+    "max_size, exception, message",
+    [
+        ("1MB", TypeError, "max_size must be an int, or None for no limit, not str"),
+        # It would do without compression, but zlib takes none.
+        (1e6, TypeError, "max_size must be an int, or None for no limit, not float"),
+        ([20, 10], TypeError, "max_size must be an int, or None for no limit, not list"),
+        ((20, "10"), TypeError, "max_size must be an int, or None for no limit, not str"),
+        (-1, ValueError, "max_size must be at least 0, or None for no limit, got -1"),
+        ((20, 10, 5), ValueError, r"max_size must be a limit, or a pair of two, got (20, 10, 5)"),
+    ],
+)
+def test_max_size_that_is_no_limit_is_refused(max_size, exception, message):
+    with pytest.raises(exception) as raised:
+        Protocol(Side.CLIENT, max_size=max_size)
+    assert str(raised.value) == message
+
+
 def test_limit_on_messages_may_be_set_at_any_time(side):
     protocol = Protocol(side, max_size=10)
     protocol.max_message_size = 20

@@ -1034,8 +1034,23 @@ def test_watermarks_are_one_number_or_two(value, expected):
 def test_watermarks_decide_when_too_much_waits(side):
     assert Conversation(Protocol(side), max_queue=(8, 3)).messages.low == 3
     assert Conversation(Protocol(side), max_queue=8).messages.low == 2
-    with pytest.raises(ValueError, match="low must be at least 0"):
+    with pytest.raises(ValueError, match="max_queue must be at least 0"):
         Conversation(Protocol(side), max_queue=(8, -1))
+
+
+@pytest.mark.parametrize(
+    "name, kind",
+    [
+        ("ping_interval", "a number of seconds"),
+        ("ping_timeout", "a number of seconds"),
+        ("close_timeout", "a number of seconds"),
+        ("max_queue", "an int"),
+    ],
+)
+def test_arguments_that_are_no_numbers_are_refused_by_name(name, kind):
+    message = f"^{name} must be {kind}, or None[a-z ]*, not str$"
+    with pytest.raises(TypeError, match=message):
+        Session(Protocol(Side.CLIENT), **{name: "20"})
 
 
 # Two sessions, joined

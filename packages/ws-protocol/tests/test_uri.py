@@ -361,6 +361,12 @@ def test_any_text_is_refused_or_can_be_requested(start, first, second):
     Request(parsed.resource_name, Headers()).serialize()
 
 
+@pytest.mark.parametrize("uri", [None, b"ws://localhost/", 8765])
+def test_what_is_no_string_is_refused_as_such(uri):
+    with pytest.raises(TypeError, match=f"^URI must be a str, not {type(uri).__name__}$"):
+        parse_uri(uri)
+
+
 @pytest.mark.slow
 @settings(deadline=None)
 @given(

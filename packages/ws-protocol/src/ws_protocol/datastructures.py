@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, cast
 
 from .exceptions import InvalidHeaderValue
 
@@ -68,6 +68,8 @@ class Headers(MutableMapping[str, str]):
     Raises:
         InvalidHeaderValue: A value has a control character, or one that isn't in ISO-8859-1.
         ValueError: A name isn't a token (RFC 9110, section 5.6.2).
+        TypeError: A name or a value isn't a :class:`str`, or there is a string in the place of a
+            pair.
 
     """
 
@@ -189,9 +191,15 @@ class Headers(MutableMapping[str, str]):
                 taken.
             kwargs: More headers.
 
+        Raises:
+            InvalidHeaderValue, ValueError, TypeError: As for the class.
+
         """
-        if len(args) == 1 and isinstance(args[0], Headers):
-            args = (list(args[0].raw_items()),)
+        if len(args) == 1:
+            if isinstance(args[0], Headers):
+                args = (list(args[0].raw_items()),)
+            elif not hasattr(args[0], "keys"):
+                args = (list(_check_pairs(cast(Iterable[tuple[str, str]], args[0]))),)
         super().update(*args, **kwargs)
 
     def get_all(self, key: str) -> list[str]:
@@ -206,6 +214,22 @@ class Headers(MutableMapping[str, str]):
     def raw_items(self) -> Iterator[tuple[str, str]]:
         """Return an iterator over names and values, as they were set, in order."""
         return iter(self._list)
+
+
+def _check_pairs(pairs: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """Iterate over what must be pairs.
+
+    Raises:
+        TypeError: One isn't, such as a whole line of a header.
+
+    """
+    for pair in pairs:
+        if isinstance(pair, (str, bytes)):
+            raise TypeError(
+                "headers must be a mapping, or an iterable of pairs of a name and a value; "
+                f"got a {type(pair).__name__} in the place of a pair"
+            )
+        yield pair
 
 
 class SupportsKeysAndGetItem(Protocol):

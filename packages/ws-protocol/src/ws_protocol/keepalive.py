@@ -11,6 +11,7 @@ import enum
 import os
 from typing import Generic, TypeVar
 
+from ._arguments import check_seconds
 from .exceptions import ConcurrencyError
 
 __all__ = ["Action", "Keepalive", "PendingPings"]
@@ -125,6 +126,7 @@ class Keepalive:
         ping_timeout: Seconds to wait for an answer; :obj:`None` to wait for ever.
 
     Raises:
+        TypeError: One of them isn't a number.
         ValueError: ``ping_interval`` isn't positive.
 
     Attributes:
@@ -136,6 +138,8 @@ class Keepalive:
     """
 
     def __init__(self, ping_interval: float | None, ping_timeout: float | None) -> None:
+        check_seconds("ping_interval", ping_interval)
+        check_seconds("ping_timeout", ping_timeout)
         if ping_interval is not None and ping_interval <= 0:
             raise ValueError(f"ping_interval must be positive, or None, got {ping_interval}")
         self.ping_interval = ping_interval

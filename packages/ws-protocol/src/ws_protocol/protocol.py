@@ -12,6 +12,7 @@ import uuid
 from collections import deque
 from typing import TypeAlias
 
+from ._arguments import check_limit
 from .exceptions import (
     ConnectionClosed,
     ConnectionClosedError,
@@ -69,6 +70,10 @@ class Protocol:
         logger: Logger; ``logging.getLogger("websockets.client")`` or ``"websockets.server"`` by
             default. Each frame is logged at level DEBUG.
 
+    Raises:
+        TypeError: ``max_size`` isn't an integer, :obj:`None`, or a pair of those.
+        ValueError: ``max_size`` is negative.
+
     Attributes:
         side: Side of the connection.
         logger: Logger.
@@ -123,9 +128,13 @@ class Protocol:
         self._max_message_size: int | None
         self.max_fragment_size: int | None
         if isinstance(max_size, tuple):
+            if len(max_size) != 2:
+                raise ValueError(f"max_size must be a limit, or a pair of two, got {max_size}")
             self._max_message_size, self.max_fragment_size = max_size
         else:
             self._max_message_size, self.max_fragment_size = max_size, None
+        check_limit("max_size", self._max_message_size)
+        check_limit("max_size", self.max_fragment_size)
         self.max_fragments: int | None = MAX_FRAGMENTS
 
         self.extensions: list[Extension] = []

@@ -23,6 +23,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Generic, TypeVar
 
+from ._arguments import check_limit, check_seconds
 from .exceptions import ConnectionClosed
 from .frames import CloseCode, Frame, Opcode
 from .http11 import Request, Response
@@ -61,6 +62,7 @@ class Session(Generic[Waiter]):
             continues, by default a quarter of it.
 
     Raises:
+        TypeError: An argument isn't a number.
         ValueError: ``max_queue`` or ``ping_interval`` isn't possible.
 
     Attributes:
@@ -90,7 +92,10 @@ class Session(Generic[Waiter]):
         # What waits to be put into it, until the protocol has received a chunk.
         self._received: list[Frame | Data] = []
         protocol.messages = self._received
-        self.messages: Assembler = Assembler(*parse_watermarks(max_queue))
+        high, low = parse_watermarks(max_queue)
+        check_limit("max_queue", high)
+        check_limit("max_queue", low)
+        self.messages: Assembler = Assembler(high, low)
         self.request: Request | None = None
         self.response: Response | None = None
         self.eof_received: bool = False
@@ -98,6 +103,7 @@ class Session(Generic[Waiter]):
         self.latency: float = 0.0
         self.ping_interval: float | None = ping_interval
         self.close_timeout: float | None = close_timeout
+        check_seconds("close_timeout", close_timeout)
         self._pings: PendingPings[Waiter | None] = PendingPings()
         self._keepalive = Keepalive(ping_interval, ping_timeout)
         self._close_deadline: float | None = None

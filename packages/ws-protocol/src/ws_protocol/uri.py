@@ -79,6 +79,7 @@ def parse_uri(uri: str) -> WebSocketURI:
 
     Raises:
         InvalidURI: It isn't valid.
+        TypeError: It isn't a :class:`str`.
 
     """
     return WebSocketURI(*_parse_uri(uri))
@@ -117,8 +118,12 @@ def split_url(url: str) -> urllib.parse.SplitResult:
 
     Raises:
         InvalidURI: It has control characters, an impossible port or host.
+        TypeError: It isn't a :class:`str`.
 
     """
+    if not isinstance(url, str):
+        # A setting that isn't there, say.
+        raise TypeError(f"URI must be a str, not {type(url).__name__}")
     if _has_impossible_characters(url):
         raise InvalidURI(url, "control characters aren't allowed")
     # From None, because what the standard library says shows parts of the user information.

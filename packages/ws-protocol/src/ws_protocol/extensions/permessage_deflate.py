@@ -645,6 +645,7 @@ def choose_client_extensions(
             :obj:`None` not to.
 
     Raises:
+        TypeError: ``extensions`` are strings.
         ValueError: ``compression`` is something else.
 
     """
@@ -664,6 +665,7 @@ def choose_server_extensions(
             :obj:`None` not to.
 
     Raises:
+        TypeError: ``extensions`` are strings.
         ValueError: ``compression`` is something else.
 
     """
@@ -687,6 +689,11 @@ def check_compression(compression: str | None) -> bool:
 def _enable(extensions: Sequence[Any] | None, factory: Callable[[], Any]) -> Sequence[Any]:
     if extensions is None:
         extensions = []
+    if any(isinstance(extension, str) for extension in extensions):
+        raise TypeError(
+            "extensions must be a list of extension factories, such as "
+            "ServerPerMessageDeflateFactory() or ClientPerMessageDeflateFactory(), not of str"
+        )
     if any(extension.name == NAME for extension in extensions):
         return extensions
     return [*extensions, factory()]
