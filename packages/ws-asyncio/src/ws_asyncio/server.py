@@ -444,7 +444,7 @@ class Server:
 
 def serve(
     handler: Callable[[ServerConnection], Awaitable[None]],
-    host: str | None = None,
+    host: str | Sequence[str] | None = None,
     port: int | None = None,
     *,
     origins: Sequence[Origin | re.Pattern[str] | None] | Literal["same-origin"] | None = None,
@@ -605,8 +605,15 @@ def serve(
     async def create_server(server: Server) -> asyncio.Server:
         """Start to listen."""
         # Tell of wrong arguments now: event loops hide what goes wrong when a client connects.
-        protocol = ServerProtocol(origins=origins, allowed_hosts=allowed_hosts)
-        ServerConnection(protocol, server, max_queue=max_queue, write_limit=write_limit)
+        ServerConnection(
+            ServerProtocol(origins=origins, allowed_hosts=allowed_hosts, max_size=max_size),
+            server,
+            ping_interval=ping_interval,
+            ping_timeout=ping_timeout,
+            close_timeout=close_timeout,
+            max_queue=max_queue,
+            write_limit=write_limit,
+        )
         listening = server._listening
         factory: Callable[[], asyncio.BaseProtocol]
         if context is None:

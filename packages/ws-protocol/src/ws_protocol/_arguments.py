@@ -2,33 +2,41 @@
 
 from __future__ import annotations
 
+import math
 import operator
 
-__all__ = ["check_limit", "check_seconds"]
+__all__ = ["check_seconds", "parse_limit"]
 
 
-def check_limit(name: str, limit: int | None) -> None:
-    """Check a number of bytes or of frames.
+def parse_limit(name: str, limit: float | None) -> int | None:
+    """Return a number of bytes or of frames, as it is needed.
 
     Args:
         name: Name of the argument.
-        limit: The number; :obj:`None` for no limit.
+        limit: The number; :obj:`None` for no limit. What is compared with it would do with a
+            :class:`float`, such as ``1e6``, and zlib wouldn't: it becomes an integer, or
+            :obj:`None` if it is infinite.
 
     Raises:
-        TypeError: It isn't an integer. A :class:`float` isn't, because zlib takes none.
+        TypeError: It isn't a number.
         ValueError: It is negative.
 
     """
     if limit is None:
-        return
+        return None
+    if isinstance(limit, float):
+        if limit == math.inf:
+            return None
+        limit = int(limit)
     try:
-        negative = operator.index(limit) < 0
+        number = operator.index(limit)
     except TypeError:
         raise TypeError(
             f"{name} must be an int, or None for no limit, not {type(limit).__name__}"
         ) from None
-    if negative:
+    if number < 0:
         raise ValueError(f"{name} must be at least 0, or None for no limit, got {limit}")
+    return number
 
 
 def check_seconds(name: str, seconds: float | None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
-from typing import Protocol, TypeAlias, cast
+from typing import Protocol, TypeAlias
 
 from .exceptions import InvalidHeaderValue
 
@@ -199,7 +199,7 @@ class Headers(MutableMapping[str, str]):
             if isinstance(args[0], Headers):
                 args = (list(args[0].raw_items()),)
             elif not hasattr(args[0], "keys"):
-                args = (list(_check_pairs(cast(Iterable[tuple[str, str]], args[0]))),)
+                args = (list(_check_pairs(args[0])),)
         super().update(*args, **kwargs)
 
     def get_all(self, key: str) -> list[str]:

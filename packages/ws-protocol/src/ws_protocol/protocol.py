@@ -12,7 +12,7 @@ import uuid
 from collections import deque
 from typing import TypeAlias
 
-from ._arguments import check_limit
+from ._arguments import parse_limit
 from .exceptions import (
     ConnectionClosed,
     ConnectionClosedError,
@@ -130,11 +130,10 @@ class Protocol:
         if isinstance(max_size, tuple):
             if len(max_size) != 2:
                 raise ValueError(f"max_size must be a limit, or a pair of two, got {max_size}")
-            self._max_message_size, self.max_fragment_size = max_size
         else:
-            self._max_message_size, self.max_fragment_size = max_size, None
-        check_limit("max_size", self._max_message_size)
-        check_limit("max_size", self.max_fragment_size)
+            max_size = max_size, None
+        self._max_message_size = parse_limit("max_size", max_size[0])
+        self.max_fragment_size = parse_limit("max_size", max_size[1])
         self.max_fragments: int | None = MAX_FRAGMENTS
 
         self.extensions: list[Extension] = []

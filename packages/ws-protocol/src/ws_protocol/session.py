@@ -23,7 +23,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Generic, TypeVar
 
-from ._arguments import check_limit, check_seconds
+from ._arguments import check_seconds, parse_limit
 from .exceptions import ConnectionClosed
 from .frames import CloseCode, Frame, Opcode
 from .http11 import Request, Response
@@ -93,9 +93,9 @@ class Session(Generic[Waiter]):
         self._received: list[Frame | Data] = []
         protocol.messages = self._received
         high, low = parse_watermarks(max_queue)
-        check_limit("max_queue", high)
-        check_limit("max_queue", low)
-        self.messages: Assembler = Assembler(high, low)
+        self.messages: Assembler = Assembler(
+            parse_limit("max_queue", high), parse_limit("max_queue", low)
+        )
         self.request: Request | None = None
         self.response: Response | None = None
         self.eof_received: bool = False

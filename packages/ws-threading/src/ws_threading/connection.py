@@ -198,6 +198,12 @@ class Connection(BaseConnection[PongReceived]):
             return
 
     @overload
+    def recv(self, timeout: float | None, decode: Literal[True]) -> str: ...
+
+    @overload
+    def recv(self, timeout: float | None, decode: Literal[False]) -> bytes: ...
+
+    @overload
     def recv(self, timeout: float | None = None, *, decode: Literal[True]) -> str: ...
 
     @overload

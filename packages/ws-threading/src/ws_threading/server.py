@@ -567,7 +567,7 @@ def serve(
     # Tell of wrong arguments now, not when a client connects.
     admission = Admission(max_connections, max_handshakes)
     Session[Any](
-        ServerProtocol(origins=origins, allowed_hosts=allowed_hosts),
+        ServerProtocol(origins=origins, allowed_hosts=allowed_hosts, max_size=max_size),
         ping_interval=ping_interval,
         ping_timeout=ping_timeout,
         close_timeout=close_timeout,
