@@ -306,10 +306,23 @@ def test_port_in_the_place_of_the_host_is_refused():
         serve(echo, 8765)
 
 
-@pytest.mark.parametrize("kwargs", [{"max_queue": (4, 8)}, {"write_limit": (4, 8)}])
-async def test_wrong_limit_is_refused_before_a_client_connects(kwargs):
-    with pytest.raises(ValueError, match="high"):
+@pytest.mark.parametrize(
+    "kwargs, match",
+    [
+        ({"max_queue": (4, 8)}, "high"),
+        ({"write_limit": (4, 8)}, "high"),
+        ({"ping_interval": 0}, "ping_interval must be positive, or None"),
+        ({"max_size": (1, 2, 3)}, ".+"),
+    ],
+)
+async def test_wrong_limit_is_refused_before_a_client_connects(kwargs, match):
+    with pytest.raises(ValueError, match=match):
         await serve(echo, "127.0.0.1", 0, **kwargs)
+
+
+async def test_server_listens_on_several_addresses():
+    async with serve(echo, ["127.0.0.1", "127.0.0.2"], 0) as server:
+        assert len(server.sockets) == 2
 
 
 async def test_arguments_reach_the_connection(get_uri):
