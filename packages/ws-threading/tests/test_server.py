@@ -68,6 +68,7 @@ def wait_until_ended(server):
         ({"port": 0, "compression": "zip"}, ValueError, "unsupported compression"),
         ({"port": 0, "subprotocols": "chat"}, TypeError, ".+"),
         ({"port": 0, "max_queue": (1, 2)}, ValueError, "high must be at least low"),
+        ({"port": 0, "max_size": (1, 2, 3)}, ValueError, ".+"),
         ({"port": 0, "ping_interval": 0}, ValueError, "ping_interval must be positive"),
         ({"port": 0, "other": 0}, TypeError, "other"),
     ],
