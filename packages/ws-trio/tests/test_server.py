@@ -58,6 +58,7 @@ REQUEST = (
         ({"port": 0, "compression": "zip"}, ValueError, "unsupported compression"),
         ({"port": 0, "subprotocols": "chat"}, TypeError, ".+"),
         ({"port": 0, "max_queue": (1, 2)}, ValueError, "high must be at least low"),
+        ({"port": 0, "max_size": (1, 2, 3)}, ValueError, ".+"),
     ],
 )
 @trio_test
