@@ -1105,7 +1105,7 @@ def test_settings_that_are_there_are_kept():
 @pytest.mark.parametrize("choose", [choose_client_extensions, choose_server_extensions])
 @pytest.mark.parametrize("extensions", ["permessage-deflate", ["permessage-deflate"]])
 def test_names_in_the_place_of_extensions_are_refused(choose, extensions):
-    with pytest.raises(TypeError, match="^extensions must be a list of extension factories, "):
+    with pytest.raises(TypeError, match=r"^extensions must be a list of extension factories, "):
         choose(extensions, "deflate")
 
 
