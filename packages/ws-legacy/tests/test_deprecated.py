@@ -61,6 +61,39 @@ async def test_arguments_warn_at_the_line_that_has_them(call, name, message):
 
 
 @pytest.mark.parametrize(
+    "name, hint",
+    [
+        ("additional_headers", "rename it to extra_headers, or "),
+        ("create_connection", "rename it to create_protocol, or "),
+        ("process_exception", ""),
+    ],
+)
+def test_arguments_of_the_new_api_are_told_from_mistakes(name, hint):
+    for function, module, argument in [
+        (connect, "client", "ws://localhost/"),
+        (serve, "server", hello),
+    ]:
+        call = "connect" if function is connect else "serve"
+        with pytest.raises(TypeError) as raised:
+            function(argument, **{name: None})
+        assert str(raised.value) == (
+            f"{call}() got an unexpected keyword argument '{name}', which the new API has; "
+            f"{hint}import {call} from websockets.asyncio.{module}"
+        )
+
+
+def test_origins_that_are_a_string_are_refused():
+    with pytest.raises(TypeError, match="origins must be a list, not a str"):
+        serve(hello, origins="https://example.com")
+
+
+@pytest.mark.parametrize("max_size", [(1, 2, 3), (1,)])
+def test_impossible_limit_is_refused_before_a_client_connects(max_size):
+    with pytest.raises(ValueError, match=r".+"):
+        serve(hello, max_size=max_size)
+
+
+@pytest.mark.parametrize(
     "kwargs, message",
     [
         ({"legacy_recv": True}, "legacy_recv is deprecated: handle ConnectionClosed instead"),

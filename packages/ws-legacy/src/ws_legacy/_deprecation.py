@@ -6,12 +6,31 @@ import functools
 import inspect
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
-__all__ = ["drop_empty_origin", "rename_arguments", "warn_about", "warn_caller"]
+__all__ = [
+    "drop_empty_origin",
+    "reject_new_arguments",
+    "rename_arguments",
+    "warn_about",
+    "warn_caller",
+]
 
 T = TypeVar("T")
+
+# Arguments of the new API that this one lacks, and what it has instead, if anything.
+_NEW_ARGUMENTS = {
+    "additional_headers": "extra_headers",
+    "allowed_hosts": None,
+    "create_connection": "create_protocol",
+    "max_connections": None,
+    "max_handshakes": None,
+    "process_exception": None,
+    "process_response": "extra_headers",
+    "proxy": None,
+    "reconnect_delays": None,
+}
 
 
 def warn_caller(message: str) -> None:
@@ -97,8 +116,38 @@ def rename_arguments(
     )
 
 
+def reject_new_arguments(function: str, module: str, names: Iterable[str]) -> None:
+    """Tell that an argument is of the new API, before the event loop tells of a function that the
+    program didn't call.
+
+    Args:
+        function: Name of the function that was called.
+        module: Where the new API has it.
+        names: Arguments that it doesn't know.
+
+    Raises:
+        TypeError: One of them is of the new API.
+
+    """
+    for name in names:
+        if name in _NEW_ARGUMENTS:
+            instead = _NEW_ARGUMENTS[name]
+            rename = "" if instead is None else f"rename it to {instead}, or "
+            raise TypeError(
+                f"{function}() got an unexpected keyword argument {name!r}, which the new API has; "
+                f"{rename}import {function} from websockets.asyncio.{module}"
+            )
+
+
 def drop_empty_origin(origins: Sequence[Any] | None) -> Sequence[Any] | None:
-    """Return ``origins`` with :obj:`None` instead of an empty string."""
+    """Return ``origins`` with :obj:`None` instead of an empty string.
+
+    Raises:
+        TypeError: It is a string, which is a sequence of strings.
+
+    """
+    if isinstance(origins, str):
+        raise TypeError("origins must be a list, not a str")
     if origins is not None and "" in origins:
         warn_caller("use None instead of '' in origins")
         return [None if origin == "" else origin for origin in origins]

@@ -29,7 +29,7 @@ from ws_protocol.redirects import follow_redirect
 from ws_protocol.typing import LoggerLike, Origin, Subprotocol
 from ws_protocol.uri import WebSocketURI, parse_uri
 
-from ._deprecation import rename_arguments
+from ._deprecation import reject_new_arguments, rename_arguments
 from .exceptions import InvalidStatusCode, RedirectHandshake
 from .http import escape, unescape
 from .protocol import WebSocketCommonProtocol
@@ -222,6 +222,7 @@ class Connect:
         InvalidHandshake: The opening handshake fails;
             :exc:`~ws_legacy.exceptions.InvalidStatusCode` if the server refuses it.
         TimeoutError: It takes longer than ``open_timeout``.
+        TypeError: An argument is of the new API. Raised at once.
 
     .. deprecated:: 1.0
         The arguments ``timeout``, ``klass``, ``loop`` and ``legacy_recv``.
@@ -262,6 +263,7 @@ class Connect:
         create, close_timeout, self._legacy_recv, self._loop = rename_arguments(
             kwargs, create_protocol, close_timeout, WebSocketClientProtocol
         )
+        reject_new_arguments("connect", "client", kwargs)
         extensions = choose_client_extensions(extensions, compression)
         if subprotocols is not None:
             validate_subprotocols(subprotocols)

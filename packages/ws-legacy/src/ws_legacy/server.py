@@ -28,10 +28,17 @@ from ws_protocol.http11 import SERVER, Response
 from ws_protocol.limits import MAX_SIZE
 from ws_protocol.protocol import State
 from ws_protocol.server import ServerProtocol, build_date
+from ws_protocol.session import Session
 from ws_protocol.tracebacks import forget_tracebacks
 from ws_protocol.typing import LoggerLike, Origin, StatusLike, Subprotocol
 
-from ._deprecation import drop_empty_origin, rename_arguments, warn_about, warn_caller
+from ._deprecation import (
+    drop_empty_origin,
+    reject_new_arguments,
+    rename_arguments,
+    warn_about,
+    warn_caller,
+)
 from ._server import WebSocketServer
 from .exceptions import AbortHandshake
 from .handshake import build_response, check_request
@@ -546,7 +553,8 @@ class Serve:
     Raises:
         OSError: Listening fails. Raised when the server starts.
         ValueError: An argument isn't possible.
-        TypeError: ``subprotocols`` isn't a list.
+        TypeError: ``subprotocols`` or ``origins`` isn't a list, a number isn't one, or an argument
+            is of the new API.
 
     .. deprecated:: 1.0
         The arguments ``timeout``, ``klass``, ``loop`` and ``legacy_recv``; a second parameter of
@@ -587,9 +595,17 @@ class Serve:
         create, close_timeout, legacy_recv, self._loop = rename_arguments(
             kwargs, create_protocol, close_timeout, WebSocketServerProtocol
         )
+        reject_new_arguments("serve", "server", kwargs)
         extensions = choose_server_extensions(extensions, compression)
         if subprotocols is not None:
             validate_subprotocols(subprotocols)
+        # Tell of wrong arguments now: event loops hide what goes wrong when a client connects.
+        Session[Any](
+            ServerProtocol(max_size=max_size),
+            ping_timeout=ping_timeout,
+            close_timeout=close_timeout,
+            max_queue=max_queue,
+        )
         self.ws_server: WebSocketServer = WebSocketServer(logger)
         make_protocol = functools.partial(
             create,

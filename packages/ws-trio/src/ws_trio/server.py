@@ -523,7 +523,9 @@ async def serve(
         "max_queue": max_queue,
     }
     # Tell of wrong arguments now, not when a client connects.
-    Session[Any](ServerProtocol(origins=origins, allowed_hosts=allowed_hosts, max_size=max_size), **options)
+    Session[Any](
+        ServerProtocol(origins=origins, allowed_hosts=allowed_hosts, max_size=max_size), **options
+    )
     admission = Admission(max_connections, max_handshakes)
     factory = ServerConnection if create_connection is None else create_connection
 
