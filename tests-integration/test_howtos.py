@@ -37,6 +37,36 @@ def uri(start_program):
     return f"ws://localhost:{start_program.port}"
 
 
+# Sending and receiving at once
+
+
+async def test_server_sends_and_answers_at_once(start_program, uri):
+    process = await start_program("two_way_server.py")
+    async with connect(uri) as websocket, asyncio.timeout(TIMEOUT):
+        assert await websocket.recv() == "tick 0"
+        await websocket.send("Hello!")
+        received = []
+        while not {"tick 2", "you said 'Hello!'"} <= set(received):
+            received.append(await websocket.recv())
+        received.remove("you said 'Hello!'")
+        assert received == [f"tick {number + 1}" for number in range(len(received))]
+        # One that doesn't even say goodbye.
+        (await connect(uri)).transport.abort()
+        async with connect(uri) as another:
+            while await another.recv() != "tick 2":
+                pass
+    process.terminate()
+    _, errors = await process.communicate()
+    assert errors == b""
+
+
+async def test_thread_sends_through_the_event_loop(start_program):
+    await start_program("echo_server.py")
+    process = await start_program("thread_client.py", listens=False)
+    output, errors = await process.communicate()
+    assert (process.returncode, output, errors) == (0, b"20.5\n21.0\n", b"")
+
+
 # Broadcasting
 
 

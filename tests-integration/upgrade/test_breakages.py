@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from docblocks import read_blocks
 
+import websockets
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import serve
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -78,6 +79,11 @@ OF_ANOTHER_LIBRARY = (
     "'additional_headers'"
 )
 
+OF_THE_ORIGINAL_API = (
+    "TypeError: connect() got an unexpected keyword argument 'additional_headers', which the new "
+    "API has; rename it to extra_headers, or import connect from websockets.asyncio.client"
+)
+
 
 @contextlib.asynccontextmanager
 async def serving(name, port):
@@ -132,7 +138,13 @@ def test_every_message_of_the_page_is_compared_here():
     tested = {*CLIENTS, *ENDING, *FAILING, *OTHERS}
     without = {"event_loop", "imports", "user_agent"}
     assert MESSAGES.keys() == (tested - without) | {None}
-    assert MESSAGES[None] == [OF_ANOTHER_LIBRARY]
+    assert MESSAGES[None] == [OF_ANOTHER_LIBRARY, OF_THE_ORIGINAL_API]
+
+
+def test_argument_of_the_new_api_in_the_original_one():
+    with pytest.raises(TypeError) as excinfo:
+        websockets.connect("ws://localhost/", additional_headers={})
+    assert f"TypeError: {excinfo.value}" == OF_THE_ORIGINAL_API
 
 
 @pytest.mark.parametrize("name", CLIENTS)
