@@ -221,13 +221,14 @@ def lint(session: nox.Session) -> None:
         # The programs that are measured are as the documentation of each library has them.
         *sorted(set(ROOT.glob("benchmarks/*.py")) - {ROOT / "benchmarks" / "subject.py"}),
     ]
-    session.run("mypy", *map(str, sources), "examples")
+    session.run("mypy", *map(str, sources), "examples", "tests-integration/typechecked")
     session.run("lint-imports")
     workflows = map(str, sorted(ROOT.glob(".github/workflows/*.yml")))
     schema = ["--builtin-schema", "vendor.github-workflows"]
     session.run("check-jsonschema", *schema, *workflows, silent=True)
     session.run("zizmor", "--offline", "--no-progress", str(ROOT / ".github"), silent=True)
     # Type checkers of users see the installed packages.
+    session.run("pyright", silent=True)
     session.chdir(session.create_tmp())
     for package in PACKAGES:
         import_name = package.replace("-", "_")

@@ -143,6 +143,7 @@ async def main() -> None:
         socket_listener = listeners[0]
         if isinstance(socket_listener, trio.SSLListener):
             socket_listener = socket_listener.transport_listener
+        assert isinstance(socket_listener, trio.SocketListener)
         scheme = "ws" if args.certificate is None else "wss"
         port = socket_listener.socket.getsockname()[1]
         print(f"listening on {scheme}://{args.host}:{port}/", flush=True)
