@@ -170,7 +170,6 @@ def test_request_is_read(way, data, request_):
         b"GET / XHTTP/1.1",
         b"HTTP/1.1 200 OK",
         # TLS to a server without it.
-        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
     ],
 )
 def test_request_line_that_breaks_the_grammar_is_refused(way, line):
@@ -249,6 +248,26 @@ def test_header_line_that_breaks_the_grammar_is_refused(way, reader, before, lin
 def test_line_feed_without_carriage_return_does_not_end_a_line(way, reader, template):
     data = template % START_LINES[reader]
     refuse(reader(), way, data, ValueError, "line doesn't end with CRLF")
+
+
+@pytest.mark.parametrize(
+    "reader, record, message",
+    [
+        (
+            RequestReader,
+            b"\x16\x03\x01",
+            "TLS handshake on a port without TLS; the URI for it has scheme ws",
+        ),
+        (
+            ResponseReader,
+            b"\x15\x03\x03",
+            "TLS alert from a port with TLS; the URI for it has scheme wss",
+        ),
+    ],
+)
+def test_tls_is_told_from_other_mistakes_at_once(reader, way, record, message):
+    # There is no line to end.
+    refuse(reader(), way, record + b"\0\x02\x02\x32", ValueError, message)
 
 
 @pytest.mark.parametrize(

@@ -257,6 +257,7 @@ class _LineReader:
 class _HeadReader(_LineReader):
     """Reader of start line and headers, which requests and responses have in common."""
 
+    _is_tls: str
     _start_line_too_long: type[SecurityError]
     _start_line_name: str
     _start_line_pattern: re.Pattern[str]
@@ -278,6 +279,9 @@ class _HeadReader(_LineReader):
             if match is not None:
                 self._take_head(match)
                 return True
+            # Records of TLS: an alert, or a handshake (RFC 8446, section 5.1).
+            if self._buffer.startswith((b"\x15\x03", b"\x16\x03"), self._pos):
+                raise ValueError(self._is_tls)
             line = self._read_line(self._start_line_too_long)
             if line is None:
                 return False
@@ -355,6 +359,7 @@ class RequestReader(_HeadReader):
 
     """
 
+    _is_tls = "TLS handshake on a port without TLS; the URI for it has scheme ws"
     _start_line_too_long = RequestLineTooLong
     _start_line_name = "request line"
     _start_line_pattern = _request_line
@@ -406,6 +411,7 @@ class ResponseReader(_HeadReader):
 
     """
 
+    _is_tls = "TLS alert from a port with TLS; the URI for it has scheme wss"
     _start_line_too_long = StatusLineTooLong
     _start_line_name = "status line"
     _start_line_pattern = _status_line
