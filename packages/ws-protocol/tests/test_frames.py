@@ -405,6 +405,18 @@ def test_close_with_another_code_is_refused(code):
     assert str(raised.value) == "invalid status code"
 
 
+@pytest.mark.parametrize(
+    "close, message",
+    [
+        (Close("bye", ""), "close code must be an int, not str; the reason comes after it"),
+        (Close(1000, b"bye"), "close reason must be a str, not bytes"),
+    ],
+)
+def test_close_with_arguments_of_other_types_is_refused(close, message):
+    with pytest.raises(TypeError, match=f"^{message}$"):
+        close.serialize()
+
+
 @pytest.mark.parametrize("code", [-1, 65536, 10**9])
 def test_close_code_that_does_not_fit_is_refused(code):
     with pytest.raises(ProtocolError):

@@ -329,8 +329,14 @@ class Close:
 
         Raises:
             ProtocolError: The code isn't allowed in a frame.
+            TypeError: The code isn't an :class:`int`, or the reason isn't a :class:`str`.
 
         """
+        if not isinstance(self.code, int):
+            kind = type(self.code).__name__
+            raise TypeError(f"close code must be an int, not {kind}; the reason comes after it")
+        if not isinstance(self.reason, str):
+            raise TypeError(f"close reason must be a str, not {type(self.reason).__name__}")
         self.check()
         return int(self.code).to_bytes(2, "big") + self.reason.encode()
 
