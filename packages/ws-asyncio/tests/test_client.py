@@ -115,6 +115,17 @@ def test_connect_can_be_made_without_an_event_loop():
     assert connect("ws://localhost/") is not None
 
 
+@pytest.mark.parametrize("name", ["send", "recv", "close"])
+def test_connect_that_is_not_awaited_is_no_connection(name):
+    with pytest.raises(AttributeError, match=f"no attribute '{name}'; await it, or use it in"):
+        getattr(connect("ws://localhost/"), name)
+
+
+def test_connect_has_no_other_attributes():
+    with pytest.raises(AttributeError, match=r"^'connect' object has no attribute 'nonsense'$"):
+        connect("ws://localhost/").nonsense  # noqa: B018  # it raises
+
+
 def test_process_exception_is_the_one_of_the_protocol():
     assert process_exception is protocol_process_exception
 

@@ -7,7 +7,7 @@ import logging
 import os
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ws_protocol.client import ClientProtocol, backoff, customize_request, process_exception
 from ws_protocol.datastructures import HeadersLike
@@ -222,6 +222,19 @@ class connect:
 
         self._factory = factory
         self._kwargs = kwargs
+
+    if not TYPE_CHECKING:  # pragma: no branch  # it is always so
+
+        def __getattr__(self, name: str) -> Any:
+            # Who forgets to await it, and uses it as a connection.
+            hint = ""
+            if hasattr(ClientConnection, name):
+                hint = "; await it, or use it in async with, to get the connection, which has it"
+            raise AttributeError(
+                f"{type(self).__name__!r} object has no attribute {name!r}{hint}",
+                name=name,
+                obj=self,
+            )
 
     # A coroutine function can't be an asynchronous context manager and iterator, too.
 
