@@ -122,7 +122,7 @@ def test_max_size_is_for_messages_or_for_messages_and_fragments(
         ("1MB", TypeError, "max_size must be an int, or None for no limit, not str"),
         ([20, 10], TypeError, "max_size must be an int, or None for no limit, not list"),
         ((20, "10"), TypeError, "max_size must be an int, or None for no limit, not str"),
-        (-1, ValueError, "max_size must be at least 0, or None for no limit, got -1"),
+        (-1, ValueError, "max_size must be at least 0, or None for no limit, got (-1, None)"),
         ((20, 10, 5), ValueError, r"max_size must be a limit, or a pair of two, got (20, 10, 5)"),
     ],
 )

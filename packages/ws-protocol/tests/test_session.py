@@ -1034,7 +1034,7 @@ def test_watermarks_are_one_number_or_two(value, expected):
 def test_watermarks_decide_when_too_much_waits(side):
     assert Conversation(Protocol(side), max_queue=(8, 3)).messages.low == 3
     assert Conversation(Protocol(side), max_queue=8).messages.low == 2
-    with pytest.raises(ValueError, match="max_queue must be at least 0"):
+    with pytest.raises(ValueError, match="low must be at least 0"):
         Conversation(Protocol(side), max_queue=(8, -1))
 
 

@@ -19,7 +19,6 @@ def parse_limit(name: str, limit: float | None) -> int | None:
 
     Raises:
         TypeError: It isn't a number.
-        ValueError: It is negative.
 
     """
     if limit is None:
@@ -29,14 +28,11 @@ def parse_limit(name: str, limit: float | None) -> int | None:
             return None
         limit = int(limit)
     try:
-        number = operator.index(limit)
+        return operator.index(limit)
     except TypeError:
         raise TypeError(
             f"{name} must be an int, or None for no limit, not {type(limit).__name__}"
         ) from None
-    if number < 0:
-        raise ValueError(f"{name} must be at least 0, or None for no limit, got {limit}")
-    return number
 
 
 def check_seconds(name: str, seconds: float | None) -> None:

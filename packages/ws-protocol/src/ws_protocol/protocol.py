@@ -134,6 +134,8 @@ class Protocol:
             max_size = max_size, None
         self._max_message_size = parse_limit("max_size", max_size[0])
         self.max_fragment_size = parse_limit("max_size", max_size[1])
+        if any(limit is not None and limit < 0 for limit in max_size):
+            raise ValueError(f"max_size must be at least 0, or None for no limit, got {max_size}")
         self.max_fragments: int | None = MAX_FRAGMENTS
 
         self.extensions: list[Extension] = []
