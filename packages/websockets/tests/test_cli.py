@@ -362,6 +362,13 @@ def test_exception_without_text_is_told_by_its_name():
     assert cli.describe(TimeoutError()) == "TimeoutError"
 
 
+def test_cause_of_an_exception_is_told():
+    exc = OSError("can't read")
+    exc.__cause__ = TimeoutError()
+    exc.__cause__.__cause__ = EOFError("connection closed")
+    assert cli.describe(exc) == "can't read; connection closed"
+
+
 @pytest.mark.parametrize("uri", ["wss://localhost/", "WSS://localhost/"])
 def test_insecure_verifies_nothing(uri):
     options = cli.build_parser().parse_args(["--insecure", uri])

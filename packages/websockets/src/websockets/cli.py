@@ -441,8 +441,13 @@ def note(text: str) -> None:
 
 
 def describe(exc: BaseException) -> str:
-    """Say in a line what went wrong."""
-    return escape(str(exc) or type(exc).__name__)
+    """Say in a line what went wrong, and what caused it."""
+    texts = []
+    cause: BaseException | None = exc
+    while cause is not None:
+        texts.append(str(cause))
+        cause = cause.__cause__
+    return escape("; ".join(filter(None, texts)) or type(exc).__name__)
 
 
 def describe_close(websocket: ClientConnection) -> str:
