@@ -178,18 +178,21 @@ async def test_end_of_another_connection_is_an_error_of_the_handler(get_uri, cap
     assert record.message == "connection handler failed"
 
 
+@both_loops
 async def test_handler_that_is_cancelled_loses_the_connection(get_uri):
     async def handler(connection):
-        tasks.append(asyncio.current_task())
+        await connection.send("one")
+        await connection.send("two")
+        asyncio.current_task().cancel()
         await asyncio.Event().wait()
 
-    tasks = []
     async with serve(handler, "127.0.0.1", 0) as server:
         async with connect(get_uri(server)) as connection:
-            await asyncio.sleep(0)
-            tasks[0].cancel()
+            assert await connection.recv() == "one"
+            assert await connection.recv() == "two"
             with pytest.raises(ConnectionClosedError):
                 await connection.recv()
+        assert connection.close_code == CloseCode.INTERNAL_ERROR
         assert server.connections == set()
 
 

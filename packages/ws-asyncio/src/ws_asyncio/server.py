@@ -437,6 +437,11 @@ class Server:
                 await connection.close(CloseCode.INTERNAL_ERROR)
             else:
                 await connection.wait_closed()
+        except asyncio.CancelledError:
+            # Who cancels it, such as asyncio.run() at the end, doesn't wait for closing handshakes.
+            connection._start_closing(CloseCode.INTERNAL_ERROR, "")
+            connection._writer.flush()
+            raise
         else:
             await connection.close()
         log_info(connection, "connection closed")
