@@ -294,6 +294,24 @@ def test_records_tell_where_they_come_from(connection, caplog):
     assert record.websocket is connection
 
 
+@pytest.mark.parametrize("name", ["process_request", "process_response", "select_subprotocol"])
+def test_record_of_a_function_that_failed_has_the_connection(name, caplog):
+    def fail(*args):
+        raise ZeroDivisionError("no way")
+
+    hooks = {name: fail}
+    protocol = ServerProtocol(select_subprotocol=hooks.pop("select_subprotocol", None))
+    connection = BaseConnection(Session(protocol))
+    connection.session.receive_data(make_request(), 0.0)
+    logger = protocol.logger
+    run_hooks(answer_request(connection, is_serving=lambda: True, **hooks), Lock())
+    assert connection.response.status_code == 500
+    [record] = caplog.records
+    assert record.message == "opening handshake failed"
+    assert record.websocket is connection
+    assert protocol.logger is logger
+
+
 def test_nothing_is_made_for_records_that_are_not_logged(caplog):
     class Connection(BaseConnection):
         @property

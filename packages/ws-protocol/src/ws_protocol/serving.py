@@ -9,7 +9,7 @@ import functools
 import inspect
 import logging
 import weakref
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any
 
 from .connection import BaseConnection
@@ -126,7 +126,8 @@ def answer_request(
     if process_request is not None:
         response = yield from _run_hook(protocol, process_request, connection, request)
     if response is None:
-        response = protocol.accept(request) if is_serving() else protocol.reject_closing()
+        with _logged_as(connection):
+            response = protocol.accept(request) if is_serving() else protocol.reject_closing()
         complete_response(response, server_header)
     else:
         response = customize_response(response, server_header)
@@ -233,8 +234,20 @@ def _run_hook(
                 "connection.respond(status, text) makes a response"
             )
     except Exception as exc:
-        return protocol.reject_error(exc)
+        with _logged_as(connection):
+            return protocol.reject_error(exc)
     return response
+
+
+@contextlib.contextmanager
+def _logged_as(connection: BaseConnection[Any]) -> Iterator[None]:
+    """Have what the protocol logs refer to its connection, at any level."""
+    protocol = connection.protocol
+    logger, protocol.logger = protocol.logger, connection.logger
+    try:
+        yield
+    finally:
+        protocol.logger = logger
 
 
 def log_info(connection: BaseConnection[Any], message: str, *args: object) -> None:
