@@ -24,6 +24,7 @@ from ws_threading import (
     ClientConnection,
     connect,
     reconnect,
+    serve,
     unix_connect,
     unix_reconnect,
     unix_serve,
@@ -254,6 +255,27 @@ def test_client_and_server_can_use_tls(run, server_tls, client_tls):
             websocket.send(2**20 * "a")
             assert websocket.recv() == 2**20 * "a"
         assert websocket.close_code == 1000
+
+
+def test_tls_context_has_an_older_name(run, server_tls, client_tls):
+    with pytest.warns(DeprecationWarning, match="^ssl_context was renamed to ssl$") as warned:
+        server = serve(echo, "127.0.0.1", 0, ssl_context=server_tls)
+        run(echo, make=lambda *_: server)
+        websocket = connect(get_uri(server, scheme="wss"), ssl_context=client_tls)
+    with websocket:
+        websocket.send("a")
+        assert websocket.recv() == "a"
+    assert [warning.filename for warning in warned] == [__file__, __file__]
+
+
+def test_tls_context_has_an_older_name_on_a_unix_socket(run, socket_path, server_tls, client_tls):
+    with pytest.warns(DeprecationWarning, match="^ssl_context was renamed to ssl$") as warned:
+        server = unix_serve(echo, socket_path, ssl_context=server_tls)
+        run(echo, make=lambda *_: server)
+        websocket = unix_connect(socket_path, ssl_context=client_tls)
+    with websocket:
+        assert websocket.protocol.uri.secure
+    assert [warning.filename for warning in warned] == [__file__, __file__]
 
 
 def test_server_is_verified_by_default(run, server_tls, caplog):

@@ -21,6 +21,7 @@ from ws_protocol.reconnection import Reconnection
 from ws_protocol.redirects import Destination
 from ws_protocol.typing import LoggerLike, Origin, Subprotocol
 
+from ._arguments import take_ssl_context
 from ._deadline import Deadline
 from ._dialing import dial
 from .connection import Connection
@@ -190,6 +191,7 @@ def connect(
         ValueError: An argument isn't possible, alone or together with the URI.
 
     """
+    ssl = take_ssl_context(ssl, kwargs)
     if legacy is False:
         return reconnect(
             uri,
@@ -286,6 +288,7 @@ def unix_connect(
         kwargs: Other arguments of :func:`connect`.
 
     """
+    kwargs["ssl"] = take_ssl_context(kwargs.get("ssl"), kwargs)
     connection: ClientConnection = connect(**unix_arguments(path, uri, kwargs))
     return connection
 

@@ -42,6 +42,7 @@ from ws_protocol.session import Session
 from ws_protocol.tracebacks import forget_tracebacks
 from ws_protocol.typing import DataLike, LoggerLike, Origin, Subprotocol
 
+from ._arguments import take_ssl_context
 from ._deadline import Deadline
 from ._stream import Stream
 from .connection import Connection
@@ -557,6 +558,7 @@ def serve(
             string, or ``ssl`` isn't a TLS context.
 
     """
+    ssl = take_ssl_context(ssl, kwargs)
     if subprotocols is not None:
         validate_subprotocols(subprotocols)
     extensions = choose_server_extensions(extensions, compression)
@@ -711,6 +713,7 @@ def unix_serve(
     """
     if path is not None:
         kwargs["path"] = os.fspath(path)
+    kwargs["ssl"] = take_ssl_context(kwargs.get("ssl"), kwargs)
     return serve(handler, unix=True, **kwargs)
 
 
