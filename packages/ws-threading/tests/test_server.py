@@ -300,6 +300,15 @@ def test_handler_that_fails_closes_the_connection(run, caplog):
     assert caplog.messages == ["connection handler failed"]
 
 
+def test_handler_that_ends_its_thread_closes_the_connection(run):
+    server = run(lambda websocket: sys.exit("oops"))
+    with connect(get_uri(server)) as websocket:
+        with pytest.raises(ConnectionClosedError) as raised:
+            websocket.recv()
+        assert raised.value.rcvd.code == 1011
+    wait_until_ended(server)
+
+
 def test_handler_may_let_the_end_of_its_connection_through(run, caplog):
     caplog.set_level(logging.INFO, "websockets.server")
 
