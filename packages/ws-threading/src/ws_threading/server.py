@@ -652,10 +652,9 @@ def serve(
         except Exception as exc:
             if log_handler_failure(connection, exc):
                 connection.close(CloseCode.INTERNAL_ERROR)
-        except BaseException:
-            # Such as that of sys.exit(), which ends this thread, and not the program.
+        except SystemExit:
+            # It ends a thread, as this one is about to, and not the program.
             connection.close(CloseCode.INTERNAL_ERROR)
-            raise
         else:
             connection.close()
         connection.wait_closed()
