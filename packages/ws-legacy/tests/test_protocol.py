@@ -114,6 +114,13 @@ async def test_common_protocol_opens_when_it_is_told():
         await websocket.wait_closed()
 
 
+async def test_id_can_be_set(pair):
+    async with pair() as (client, server):
+        assert client.id != server.id
+        client.id = name = uuid.uuid4()
+        assert client.id == name
+
+
 async def test_logger_adds_the_connection(pair, caplog):
     caplog.set_level(logging.DEBUG)
     async with pair() as (client, server):

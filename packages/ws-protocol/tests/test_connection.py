@@ -2,6 +2,7 @@ import array
 import collections
 import logging
 import types
+import uuid
 import weakref
 
 import pytest
@@ -25,6 +26,12 @@ def connection(side):
 
 
 # Attributes
+
+
+def test_id_can_be_set(connection):
+    connection.id = name = uuid.uuid4()
+    assert connection.id == name
+    assert connection.protocol.id == name
 
 
 def test_attributes_are_those_of_the_protocol(connection):

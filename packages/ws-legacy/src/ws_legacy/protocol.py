@@ -87,6 +87,8 @@ class WebSocketCommonProtocol(SessionProtocol):
     request_headers: Headers
     response_headers: Headers
 
+    _id: uuid.UUID | None = None
+
     def __init__(
         self,
         *,
@@ -147,8 +149,12 @@ class WebSocketCommonProtocol(SessionProtocol):
 
     @property
     def id(self) -> uuid.UUID:
-        """Unique identifier of the connection; useful in logs."""
-        return self._protocol.id
+        """Unique identifier of the connection; useful in logs. It can be set."""
+        return self._protocol.id if self._id is None else self._id
+
+    @id.setter  # noqa: A003  # it is the property above
+    def id(self, value: uuid.UUID) -> None:
+        self._id = value
 
     @property
     def logger(self) -> LoggerLike:

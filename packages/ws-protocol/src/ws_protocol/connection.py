@@ -46,8 +46,12 @@ class BaseConnection(Generic[Waiter]):
 
     @property
     def id(self) -> uuid.UUID:
-        """Unique identifier of the connection; useful in logs."""
+        """Unique identifier of the connection; useful in logs. It can be set."""
         return self.protocol.id
+
+    @id.setter  # noqa: A003  # it is the property above
+    def id(self, value: uuid.UUID) -> None:
+        self.protocol.id = value
 
     @property
     def logger(self) -> LoggerLike:

@@ -180,6 +180,10 @@ class Protocol:
             self._id = uuid.uuid4()
         return self._id
 
+    @id.setter  # noqa: A003  # it is the property above
+    def id(self, value: uuid.UUID) -> None:
+        self._id = value
+
     @property
     def state(self) -> State:
         """State of the connection (RFC 6455, sections 4.1, 4.2, 7.1.3 and 7.1.4)."""
