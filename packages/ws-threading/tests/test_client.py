@@ -257,25 +257,30 @@ def test_client_and_server_can_use_tls(run, server_tls, client_tls):
         assert websocket.close_code == 1000
 
 
+@pytest.fixture
+def renamed():
+    """Expect a warning that points here."""
+    with pytest.warns(DeprecationWarning, match=r"^ssl_context was renamed to ssl$") as warned:
+        yield
+    assert {warning.filename for warning in warned} == {__file__}
+    assert len(warned) == 2
+
+
+@pytest.mark.usefixtures("renamed")
 def test_tls_context_has_an_older_name(run, server_tls, client_tls):
-    with pytest.warns(DeprecationWarning, match="^ssl_context was renamed to ssl$") as warned:
-        server = serve(echo, "127.0.0.1", 0, ssl_context=server_tls)
-        run(echo, make=lambda *_: server)
-        websocket = connect(get_uri(server, scheme="wss"), ssl_context=client_tls)
-    with websocket:
+    server = serve(echo, "127.0.0.1", 0, ssl_context=server_tls)
+    run(echo, make=lambda *_: server)
+    with connect(get_uri(server, scheme="wss"), ssl_context=client_tls) as websocket:
         websocket.send("a")
         assert websocket.recv() == "a"
-    assert [warning.filename for warning in warned] == [__file__, __file__]
 
 
+@pytest.mark.usefixtures("renamed")
 def test_tls_context_has_an_older_name_on_a_unix_socket(run, socket_path, server_tls, client_tls):
-    with pytest.warns(DeprecationWarning, match="^ssl_context was renamed to ssl$") as warned:
-        server = unix_serve(echo, socket_path, ssl_context=server_tls)
-        run(echo, make=lambda *_: server)
-        websocket = unix_connect(socket_path, ssl_context=client_tls)
-    with websocket:
+    server = unix_serve(echo, socket_path, ssl_context=server_tls)
+    run(echo, make=lambda *_: server)
+    with unix_connect(socket_path, ssl_context=client_tls) as websocket:
         assert websocket.protocol.uri.secure
-    assert [warning.filename for warning in warned] == [__file__, __file__]
 
 
 def test_server_is_verified_by_default(run, server_tls, caplog):

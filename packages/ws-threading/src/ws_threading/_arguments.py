@@ -24,5 +24,5 @@ def take_ssl_context(
     warnings.warn(  # deprecated in the public library's 13.0
         "ssl_context was renamed to ssl", DeprecationWarning, stacklevel=3
     )
-    context = kwargs.pop("ssl_context")
-    return context
+    renamed: ssl.SSLContext | None = kwargs.pop("ssl_context")
+    return renamed
