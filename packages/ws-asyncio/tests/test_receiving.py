@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import threading
 import zlib
 
 import pytest
@@ -579,6 +580,16 @@ async def test_rest_of_a_large_message_is_dropped_once_the_connection_failed(lin
         await connection.recv()
     assert raised.value.sent.code == 1008
     assert caplog.records == []
+
+
+async def test_event_loops_in_two_threads_never_read_into_the_same_memory(link):
+    # An event loop may stop, and run on in another thread than its connections were made in.
+    connection, _ = await link()
+    buffers = [connection.get_buffer(-1)]
+    thread = threading.Thread(target=lambda: buffers.append(connection.get_buffer(-1)))
+    thread.start()
+    thread.join()
+    assert buffers[0].obj is not buffers[1].obj
 
 
 # Backpressure

@@ -43,7 +43,8 @@ _CHUNK = 262144
 
 class _SharedChunk(threading.local):
     """What all connections of a thread read into: each has processed what it read before another
-    reads."""
+    reads. It is looked up for each read, because a connection may be used in another thread than it
+    was made in: event loops can stop, and run on elsewhere."""
 
     def __init__(self) -> None:
         self.view = memoryview(bytearray(_CHUNK))
@@ -139,7 +140,7 @@ class Connection(BaseConnection[asyncio.Future[float]], _TransportProtocol):
         self._reading_ahead = False
         self._read_ahead = 0
 
-        self._chunk = _shared_chunk.view
+        self._chunk: memoryview
         # Whether the next bytes may belong to a large message, and whether they are read there.
         self._may_read_payload = False
         self._reading_payload = False
@@ -783,7 +784,8 @@ class Connection(BaseConnection[asyncio.Future[float]], _TransportProtocol):
                 return payload
             # TLS transports may have asked before, and then have had nothing to read.
             self._may_read_payload = self._reading_payload = False
-        return self._chunk
+        self._chunk = chunk = _shared_chunk.view
+        return chunk
 
     def buffer_updated(self, nbytes: int) -> None:
         """Receive bytes, which are where :meth:`get_buffer` said."""
