@@ -125,3 +125,26 @@ def test_every_public_class_and_function_has_a_docstring(name):
 
 def test_package_says_that_it_is_typed():
     assert (importlib.resources.files(ws_protocol) / "py.typed").is_file()
+
+
+@pytest.mark.slow
+def test_nothing_is_imported_when_a_request_is_answered():
+    # It may not be possible any more: a process may have no file descriptors left, or be in a
+    # sandbox that hides the files of Python.
+    code = """
+import sys
+from ws_protocol.client import ClientProtocol
+from ws_protocol.server import ServerProtocol, complete_response
+from ws_protocol.uri import parse_uri
+client = ClientProtocol(parse_uri("ws://localhost/"))
+client.send_request(client.connect())
+request = b"".join(client.data_to_send())
+before = set(sys.modules)
+server = ServerProtocol()
+server.receive_data(request)
+response = server.accept(server.events_received()[0])
+complete_response(response, "Server")
+server.send_response(response)
+print(server.data_to_send() and server.state.name, *(set(sys.modules) - before))
+"""
+    assert run(code) == ["OPEN"]

@@ -1324,6 +1324,14 @@ def test_date_is_new_each_second(monkeypatch):
         assert build_date() == date
 
 
+def test_date_has_the_form_of_http(monkeypatch):
+    # Each day of the week, each month.
+    for month in range(12):
+        now = month * 31 * 86400
+        monkeypatch.setattr("time.time", lambda now=now: float(now))
+        assert build_date() == email.utils.formatdate(now, usegmt=True)
+
+
 # Pages of this server, and names that it has
 
 

@@ -48,6 +48,10 @@ from .typing import ExtensionHeader, LoggerLike, Origin, StatusLike, Subprotocol
 
 __all__ = ["ServerProtocol", "build_date", "complete_response", "customize_response"]
 
+# Names in dates (RFC 9110, section 5.6.7), as time.struct_time counts them.
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
 
 class ServerProtocol(Protocol):
     """A WebSocket connection of a server, without I/O.
@@ -517,10 +521,14 @@ def build_date() -> str:
 
 @functools.lru_cache(maxsize=1)
 def _format_date(seconds: int) -> str:
-    # Imported here because it is large.
-    from email.utils import formatdate
-
-    return formatdate(seconds, usegmt=True)
+    # Neither strftime(), which depends on the locale, nor email.utils, which is large. To import it
+    # when a request is to be answered may not be possible any more: when there are no file
+    # descriptors left, or in a sandbox.
+    now = time.gmtime(seconds)
+    return (
+        f"{_DAYS[now.tm_wday]}, {now.tm_mday:02} {_MONTHS[now.tm_mon - 1]} {now.tm_year:04} "
+        f"{now.tm_hour:02}:{now.tm_min:02}:{now.tm_sec:02} GMT"
+    )
 
 
 def complete_response(response: Response, server_header: str | None) -> None:
