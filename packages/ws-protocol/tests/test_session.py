@@ -11,6 +11,7 @@ from ws_protocol.exceptions import (
     ConcurrencyError,
     ConnectionClosedError,
     ConnectionClosedOK,
+    InvalidMessage,
     InvalidState,
     ProtocolError,
 )
@@ -654,6 +655,19 @@ def test_end_of_the_stream_remains_the_cause(connection):
     connection.receive_eof()
     connection.lose_connection(ConnectionResetError())
     assert type(connection.closed_exception().__cause__) is EOFError
+
+
+@pytest.mark.parametrize("error", [None, ConnectionResetError("reset by peer")])
+@pytest.mark.parametrize(
+    "make_protocol", [lambda: ClientProtocol(parse_uri("ws://localhost/")), ServerProtocol]
+)
+def test_error_of_the_network_is_the_cause_of_a_failed_opening_handshake(make_protocol, error):
+    connection = Conversation(make_protocol())
+    connection.lose_connection(error)
+    exc = connection.protocol.handshake_exc
+    assert isinstance(exc, InvalidMessage)
+    assert isinstance(exc.__cause__, EOFError)
+    assert exc.__cause__.__cause__ is error
 
 
 def test_failure_that_the_application_found_is_the_cause(connection, sent):

@@ -310,6 +310,10 @@ class Session(Generic[Waiter]):
         if exc is not None:
             self._blame(exc)
         self.receive_eof()
+        refused = self.protocol.handshake_exc
+        if refused is not None and isinstance(refused.__cause__, EOFError):
+            # An alert of TLS, for example, that there is no certificate of the client.
+            refused.__cause__.__cause__ = self._failure
         self.lost = True
         self._keepalive.stop()
         self._close_deadline = None
