@@ -105,6 +105,30 @@ async def test_nothing_is_left_after_a_conversation(
     await references.check()
 
 
+# uvloop's can't be referred to weakly.
+@pytest.mark.asyncio(loop_factories=["asyncio"])
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="they refer to themselves in Python 3.11")
+@pytest.mark.parametrize("scheme", ["ws", "wss"])
+async def test_nothing_is_left_of_transports(references, get_uri, server_tls, client_tls, scheme):
+    tls = scheme == "wss"
+
+    async def handler(connection):
+        references.add(connection.transport)
+
+    async def talk():
+        async with (
+            references.serve(handler, ssl=server_tls if tls else None) as server,
+            references.connect(
+                get_uri(server, scheme=scheme), ssl=client_tls if tls else None
+            ) as connection,
+        ):
+            references.add(connection.transport)
+            await connection.wait_closed()
+
+    await talk()
+    await references.check()
+
+
 async def test_nothing_is_left_after_iterating(references, get_uri):
     async def talk():
         async with references.serve(echo) as server:
