@@ -1,11 +1,14 @@
 """The closing handshake, and other ends of a connection."""
 
+import contextlib
+import gc
 import signal
 import socket
 import ssl
 import subprocess
 import sys
 import threading
+import weakref
 
 import pytest
 
@@ -204,6 +207,34 @@ def test_aborted_connection_waits_for_nothing(connection):
     # It has no use any more.
     connection.abort()
     connection.start_closing(1000, "")
+
+
+@pytest.mark.skipif(
+    sys.implementation.name != "cpython", reason="only CPython counts references"
+)
+@pytest.mark.parametrize("lose", ["abort", "reset", "close"])
+def test_nothing_is_left_of_a_connection_that_was_lost(side, lose):
+    def use():
+        mine, theirs = socket.socketpair()
+        with theirs:
+            connection = Connection(mine, Protocol(side))
+            connection.send("unread")
+            if lose == "close":
+                theirs.shutdown(socket.SHUT_WR)
+            elif lose == "reset":
+                theirs.close()
+            else:
+                connection.abort()
+            with contextlib.suppress(ConnectionClosedError), connection:
+                connection.recv()
+        return weakref.ref(connection)
+
+    # A reference cycle would be left to the garbage collector.
+    gc.disable()
+    try:
+        assert use()() is None
+    finally:
+        gc.enable()
 
 
 def test_connection_that_is_not_open_is_aborted_by_close(join):

@@ -647,7 +647,7 @@ class Connection(BaseConnection[PongReceived]):
             # A signal handler, which interrupts this. What it wants to send comes after that.
             self._wake()
             return
-        if self._failure is not None:
+        if self._failure is not None or self.session.lost:
             # Some of what is left may have been sent before that.
             return
         self._flushing = True
@@ -825,6 +825,8 @@ class Connection(BaseConnection[PongReceived]):
         for pong_received in self.session.lose_connection(self._failure):
             if pong_received.ack_on_close:
                 pong_received.set()
+        # Its traceback refers to this, which would be a cycle.
+        self._failure = None
         self.log_as_protocol()
         for sock in (self.socket, self._wakes, self._waker):
             sock.close()
