@@ -128,6 +128,20 @@ def test_server_runs_once(run):
     server.serve_forever()
 
 
+def test_server_that_is_interrupted_when_it_starts_can_be_closed():
+    logger = logging.Logger("interrupted", logging.INFO)  # noqa: LOG001
+
+    def interrupt(record):
+        logger.removeFilter(interrupt)
+        raise KeyboardInterrupt
+
+    logger.addFilter(interrupt)
+    with serve(echo, "127.0.0.1", 0, logger=logger) as server:
+        with pytest.raises(KeyboardInterrupt):
+            server.serve_forever()
+    assert server.fileno() == -1
+
+
 def test_server_can_be_made_without_serve(run, open_tcp):
     def handler(sock, address):
         assert address == sock.getpeername()

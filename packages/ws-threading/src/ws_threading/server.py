@@ -263,18 +263,19 @@ class Server:
         """
         wakes, waker = socket.socketpair()
         with wakes, waker, selectors.DefaultSelector() as selector:
-            with self._mutex:
-                if self._closing.is_set():
-                    return
-                if self._waker is not None:
-                    raise RuntimeError("server is running already")
-                self._waker = waker
-                self._runner = threading.current_thread()
-                self.socket.setblocking(False)
-                selector.register(self.socket, selectors.EVENT_READ)
-                selector.register(wakes, selectors.EVENT_READ)
-            self.logger.info("server listening on %s", self._address)
+            # All of it: a KeyboardInterrupt may come at any time.
             try:
+                with self._mutex:
+                    if self._closing.is_set():
+                        return
+                    if self._waker is not None:
+                        raise RuntimeError("server is running already")
+                    self._waker = waker
+                    self._runner = threading.current_thread()
+                    self.socket.setblocking(False)
+                    selector.register(self.socket, selectors.EVENT_READ)
+                    selector.register(wakes, selectors.EVENT_READ)
+                self.logger.info("server listening on %s", self._address)
                 while True:
                     selector.select()
                     if self._closing.is_set():
@@ -282,9 +283,12 @@ class Server:
                     self._accept()
             finally:
                 with self._mutex:
-                    self._waker = None
-                # Without the lock, for signal handlers.
-                self._runner = None
+                    running = self._waker is waker
+                    if running:
+                        self._waker = None
+                if running:
+                    # Without the lock, for signal handlers.
+                    self._runner = None
         if self._interrupted:
             self._wait_closed()
 
