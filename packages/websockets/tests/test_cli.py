@@ -607,6 +607,17 @@ def test_version_leaves_out_what_is_not_installed(capsys, monkeypatch):
     assert [line.split()[0] for line in lines[:-2]] == ["websockets", "ws-protocol"]
 
 
+def test_version_is_known_without_an_installer(capsys, monkeypatch):
+    def fail(name):
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "requires", fail)
+    monkeypatch.setattr(importlib.metadata, "version", fail)
+    assert cli.main(["--version"]) == cli.OK
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:-2] == [f"websockets {websockets.__version__}"]
+
+
 def test_uri_is_required(capsys):
     with pytest.raises(SystemExit) as excinfo:
         cli.main([])

@@ -33,6 +33,7 @@ from ws_protocol.exceptions import (
 from ws_protocol.frames import CloseCode
 from ws_protocol.typing import Data
 
+from ._version import __version__
 from .asyncio.client import ClientConnection, connect
 
 __all__ = ["main"]
@@ -178,11 +179,17 @@ def parse_header(text: str) -> tuple[str, str]:
 
 
 def describe_versions() -> str:
-    """Return the versions of all installed distributions of this project, one a line."""
-    required = importlib.metadata.requires("websockets") or []
+    """Return the versions of all installed distributions of this project, one a line.
+
+    In a zip file, for example, of which no installer knows, that is this one.
+    """
+    try:
+        required = importlib.metadata.requires("websockets") or []
+    except importlib.metadata.PackageNotFoundError:
+        required = []
     siblings = sorted({match[0] for match in map(re.compile(r"ws-\w+").match, required) if match})
-    lines = []
-    for distribution in ["websockets", *siblings]:
+    lines = [f"websockets {__version__}"]
+    for distribution in siblings:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             lines.append(f"{distribution} {importlib.metadata.version(distribution)}")
     lines.append(f"kernel: {kernel.IMPLEMENTATION}")
