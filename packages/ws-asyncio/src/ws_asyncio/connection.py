@@ -734,8 +734,8 @@ class Connection(BaseConnection[asyncio.Future[float]], _TransportProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell everybody who waits that the TCP connection is gone."""
         if not self.transport.can_write_eof():
-            # TLS transports keep methods of a protocol that reads into buffers: it would be a cycle.
-            # Those of TCP don't, and would make one of their own.
+            # TLS transports keep methods of a protocol that reads into buffers, which would be a
+            # cycle. Those of TCP don't, and would make one of their own.
             self.transport.set_protocol(_nobody)
         if self._timer is not None:
             self._timer.cancel()
