@@ -209,9 +209,7 @@ def test_aborted_connection_waits_for_nothing(connection):
     connection.start_closing(1000, "")
 
 
-@pytest.mark.skipif(
-    sys.implementation.name != "cpython", reason="only CPython counts references"
-)
+@pytest.mark.skipif(sys.implementation.name != "cpython", reason="only CPython counts references")
 @pytest.mark.parametrize("lose", ["abort", "reset", "close"])
 def test_nothing_is_left_of_a_connection_that_was_lost(side, lose):
     def use():
