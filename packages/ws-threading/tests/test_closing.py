@@ -243,6 +243,19 @@ def test_connection_that_is_not_open_is_aborted_by_close(join):
     assert connection.state is State.CLOSED
 
 
+def test_nothing_is_left_of_a_connection_that_gets_no_thread(monkeypatch):
+    def fail(thread):
+        raise RuntimeError("can't start new thread")
+
+    make_pair = socket.socketpair
+    pairs = []
+    monkeypatch.setattr(threading.Thread, "start", fail)
+    monkeypatch.setattr(socket, "socketpair", lambda: pairs.append(make_pair()) or pairs[-1])
+    with socket.socket() as sock, pytest.raises(RuntimeError, match="new thread"):
+        Connection(sock, Protocol(Side.CLIENT))
+    assert [end.fileno() for pair in pairs for end in pair] == [-1, -1]
+
+
 def test_peer_that_is_gone_has_no_address():
     with socket.socket() as sock:
         connection = Connection(sock, Protocol(Side.CLIENT))

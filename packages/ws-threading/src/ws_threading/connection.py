@@ -145,8 +145,14 @@ class Connection(BaseConnection[PongReceived]):
         self._wakes, self._waker = socket.socketpair()
         self._wakes.setblocking(False)
         self._waker.setblocking(False)
-        self._thread = threading.Thread(target=self._run, name="websocket", daemon=True)
-        self._thread.start()
+        try:
+            self._thread = threading.Thread(target=self._run, name="websocket", daemon=True)
+            self._thread.start()
+        except RuntimeError:
+            # The system has no more threads, or Python ends.
+            self._wakes.close()
+            self._waker.close()
+            raise
 
     # Attributes
 
