@@ -226,6 +226,14 @@ def test_coroutine_function_can_not_check_credentials():
         basic_auth(check_credentials=check)
 
 
+def test_coroutine_function_can_not_handle_connections():
+    async def handler(websocket):
+        pass
+
+    with pytest.raises(TypeError, match="handler must not be a coroutine function"):
+        serve(handler, "127.0.0.1", 0)
+
+
 def test_frames_that_arrive_with_the_request_are_received(run, open_tcp):
     server = run(echo)
     sock = open_tcp(server)

@@ -558,10 +558,12 @@ def serve(
     Raises:
         OSError: Listening fails.
         ValueError: An argument isn't possible.
-        TypeError: ``subprotocols`` or ``allowed_hosts`` isn't a list, ``origins`` is another
-            string, or ``ssl`` isn't a TLS context.
+        TypeError: ``handler`` is a coroutine function, ``subprotocols`` or ``allowed_hosts`` isn't
+            a list, ``origins`` is another string, or ``ssl`` isn't a TLS context.
 
     """
+    if inspect.iscoroutinefunction(handler):
+        raise TypeError("handler must not be a coroutine function, with threads")
     ssl = take_ssl_context(ssl, kwargs)
     if subprotocols is not None:
         validate_subprotocols(subprotocols)
