@@ -96,6 +96,13 @@ def caused_by(exc, cause):
     return exc
 
 
+def socks_failure(message, error_code=None):
+    """Return what a failure of python-socks becomes."""
+    cause = Exception(message)
+    cause.error_code = error_code
+    return caused_by(ProxyError("failed to connect through SOCKS proxy"), cause)
+
+
 def refused(exception, status_code):
     return exception(Response(status_code, "", Headers()))
 
@@ -118,6 +125,9 @@ RETRIED = [
         for exception in (InvalidStatus, InvalidProxyStatus)
         for status_code in (500, 502, 503, 504)
     ),
+    # RFC 1928, section 6, and SOCKS 4.
+    *(socks_failure("no", error_code) for error_code in (1, 3, 4, 5, 6, 0x5B)),
+    socks_failure("Connection closed unexpectedly"),
 ]
 
 RAISED = [
@@ -142,6 +152,8 @@ RAISED = [
     caused_by(InvalidMessage("not HTTP"), ValueError()),
     caused_by(InvalidProxyMessage("not HTTP"), SecurityError()),
     caused_by(InvalidHandshake(), EOFError()),
+    *(socks_failure("no", error_code) for error_code in (2, 7, 8, 0x5C, 0x5D)),
+    socks_failure("Username and password authentication failure"),
     *(
         refused(exception, status_code)
         for exception in (InvalidStatus, InvalidProxyStatus)

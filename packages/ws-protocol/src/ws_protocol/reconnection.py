@@ -7,7 +7,13 @@ import random
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from .exceptions import InvalidMessage, InvalidProxyMessage, InvalidProxyStatus, InvalidStatus
+from .exceptions import (
+    InvalidMessage,
+    InvalidProxyMessage,
+    InvalidProxyStatus,
+    InvalidStatus,
+    ProxyError,
+)
 from .limits import (
     BACKOFF_FACTOR,
     BACKOFF_INITIAL_DELAY,
@@ -22,6 +28,10 @@ __all__ = ["Reconnection", "backoff", "process_exception"]
 
 # A server that is overloaded or restarting, or a gateway before one (RFC 9110, section 15.6).
 _RETRYABLE = frozenset({500, 502, 503, 504})
+
+# Replies of a SOCKS proxy that doesn't reach the server (RFC 1928, section 6): failure, network or
+# host unreachable, connection refused, TTL expired. SOCKS 4 has one for all that fails.
+_RETRYABLE_REPLIES = frozenset({0x01, 0x03, 0x04, 0x05, 0x06, 0x5B})
 
 
 def backoff(
@@ -54,8 +64,9 @@ def process_exception(exc: Exception) -> Exception | None:
     """Tell whether to try again after an attempt to connect failed.
 
     This is what ``connect()`` does by default. Network errors and timeouts are worth another
-    attempt, as are the HTTP statuses 500, 502, 503 and 504 of a server or of a proxy. All else,
-    such as a wrong URI, refused credentials or an invalid certificate, would fail again.
+    attempt, as are the HTTP statuses 500, 502, 503 and 504 of a server or of a proxy, and a SOCKS
+    proxy that doesn't reach the server. All else, such as a wrong URI, refused credentials or an
+    invalid certificate, would fail again.
 
     Args:
         exc: The exception.
@@ -77,7 +88,23 @@ def process_exception(exc: Exception) -> Exception | None:
         and exc.response.status_code in _RETRYABLE
     ):
         return None
+    if isinstance(exc, ProxyError) and _is_temporary(exc.__cause__):
+        return None
     return exc
+
+
+def _is_temporary(cause: BaseException | None) -> bool:
+    """Tell whether python-socks failed because a proxy doesn't reach the server, or is gone.
+
+    Args:
+        cause: Its exception, if that is the cause.
+
+    """
+    return (
+        getattr(cause, "error_code", None) in _RETRYABLE_REPLIES
+        # It has no other way to tell that the proxy closed the connection.
+        or str(cause) == "Connection closed unexpectedly"
+    )
 
 
 class Reconnection:
