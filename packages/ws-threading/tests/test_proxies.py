@@ -1,6 +1,7 @@
 """Clients behind proxies."""
 
 import contextlib
+import itertools
 import select
 import socket
 import ssl
@@ -217,6 +218,51 @@ def test_socks_proxy_that_is_not_there_is_an_os_error():
         port = sock.getsockname()[1]
         with pytest.raises(OSError, match=r".+"):
             connect("ws://localhost/", proxy=f"socks5://127.0.0.1:{port}")
+
+
+def test_socks_proxy_is_connected_to_from_the_source_address(run, run_proxy):
+    server = run(echo)
+    proxy = run_proxy("socks5h")
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        source_address = sock.getsockname()
+    with connect(get_uri(server), proxy=proxy.url, source_address=source_address) as websocket:
+        assert websocket.local_address == source_address
+
+
+def test_messages_leave_at_once_through_a_socks_proxy(run, run_proxy):
+    server = run(echo)
+    proxy = run_proxy("socks5h")
+    with connect(get_uri(server), proxy=proxy.url) as websocket:
+        assert websocket.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+def test_timeout_is_for_all_that_a_socks_proxy_says_together(run, run_proxy, monkeypatch):
+    server = run(echo)
+    proxy = run_proxy("socks5h")
+
+    class Clock:
+        """A second goes by with each look at it."""
+
+        monotonic = itertools.count().__next__
+
+    monkeypatch.setattr("ws_threading._deadline.time", Clock)
+    # It is looked at before each of two requests and four parts of answers.
+    with pytest.raises(TimeoutError, match="timed out during opening handshake"):
+        connect(get_uri(server), proxy=proxy.url, open_timeout=6)
+    assert proxy.targets
+
+
+def test_credentials_that_a_socks_proxy_can_not_get_are_a_proxy_error(run_tcp):
+    def talk(sock):
+        sock.recv(65536)
+        # It asks for user name and password (RFC 1929).
+        sock.sendall(b"\x05\x02")
+        assert sock.recv(65536) == b""
+
+    port = run_tcp(talk)
+    with pytest.raises(ProxyError, match="failed to connect through SOCKS proxy"):
+        connect("ws://localhost/", proxy=f"socks5h://caf%C3%A9:a@127.0.0.1:{port}")
 
 
 def test_socks_proxy_without_python_socks_is_an_import_error(monkeypatch):

@@ -7,7 +7,7 @@ import contextlib
 import socket
 import ssl as ssl_module
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 from ws_protocol.exceptions import ProxyError
 from ws_protocol.proxy import ConnectTunnel, Proxy, choose_proxy
@@ -82,7 +82,8 @@ def dial(
         if chosen is None:
             stream = Stream(connect_tcp(host, port, deadline, source_address))
         elif chosen.is_socks:
-            stream = Stream(connect_through_socks_proxy(chosen, host, port, deadline))
+            sock = connect_through_socks_proxy(chosen, host, port, deadline, source_address)
+            stream = Stream(sock)
         else:
             target = WebSocketURI(ws_uri.secure, host, port, "", "")
             stream = Stream(connect_tcp(chosen.host, chosen.port, deadline, source_address))
@@ -223,8 +224,52 @@ def open_tunnel(
         opened = tunnel.receive_data(data)
 
 
+class SocksDialer:
+    """Connects to a SOCKS proxy, for python-socks, which takes it for another proxy before that.
+
+    What it connects keeps the deadline. python-socks has a timeout for each step.
+
+    Args:
+        deadline: Until when.
+        source_address: Host and port to connect from.
+
+    Attributes:
+        sock: The connection to the proxy.
+
+    """
+
+    sock: socket.socket
+
+    def __init__(self, deadline: Deadline, source_address: tuple[str, int] | None) -> None:
+        self._deadline = deadline
+        self._source_address = source_address
+
+    def connect(self, dest_host: str, dest_port: int, **_: Any) -> SocksDialer:
+        """Connect to the proxy, and return what python-socks takes for a socket."""
+        self.sock = connect_tcp(dest_host, dest_port, self._deadline, self._source_address)
+        return self
+
+    def sendall(self, data: bytes) -> None:
+        """Send bytes to the proxy."""
+        self.sock.settimeout(self._deadline.timeout())
+        self.sock.sendall(data)
+
+    def recv(self, size: int) -> bytes:
+        """Receive bytes from the proxy."""
+        self.sock.settimeout(self._deadline.timeout())
+        return self.sock.recv(size)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.sock.close()
+
+
 def connect_through_socks_proxy(
-    proxy: Proxy, host: str, port: int, deadline: Deadline
+    proxy: Proxy,
+    host: str,
+    port: int,
+    deadline: Deadline,
+    source_address: tuple[str, int] | None,
 ) -> socket.socket:
     """Connect through a SOCKS proxy.
 
@@ -244,6 +289,7 @@ def connect_through_socks_proxy(
             "connecting through a SOCKS proxy requires python-socks: "
             "install ws-threading[socks], or set proxy=None to connect directly"
         ) from exc
+    dialer = SocksDialer(deadline, source_address)
     socks_proxy = SocksProxy(
         ProxyType.SOCKS5 if proxy.scheme.startswith("socks5") else ProxyType.SOCKS4,
         proxy.host,
@@ -251,10 +297,16 @@ def connect_through_socks_proxy(
         proxy.username,
         proxy.password,
         proxy.resolves_names,
+        forward=cast(Any, dialer),
     )
     try:
-        return socks_proxy.connect(host, port, timeout=deadline.timeout())
-    except OSError:
+        socks_proxy.connect(host, port)
+    except BaseException as exc:
+        # python-socks doesn't close it when it is interrupted.
+        if hasattr(dialer, "sock"):
+            dialer.close()
+        # It can't send all credentials, nor read whatever comes: that is a ValueError.
+        if isinstance(exc, (SocksProxyError, ValueError)) and not isinstance(exc, OSError):
+            raise ProxyError("failed to connect through SOCKS proxy") from exc
         raise
-    except SocksProxyError as exc:
-        raise ProxyError("failed to connect through SOCKS proxy") from exc
+    return dialer.sock
