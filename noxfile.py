@@ -72,13 +72,13 @@ TEST_TOOLS = ["coverage[toml]>=7.6", "hypothesis>=6.100", "pytest>=8.3", "pytest
 UVLOOP = "uvloop>=0.21; sys_platform != 'win32' and implementation_name == 'cpython'"
 TEST_PEERS = {
     "ws-asyncio": [
-        "python-socks[asyncio]>=2.4",
+        "python-socks[asyncio]>=2.8",
         "trustme>=1.1",
         UVLOOP,
         "werkzeug>=3.0",
     ],
     "ws-legacy": ["trustme>=1.1", UVLOOP],
-    "ws-threading": ["python-socks>=2.4", "trustme>=1.1", "werkzeug>=3.0"],
+    "ws-threading": ["python-socks>=3", "trustme>=1.1", "werkzeug>=3.0"],
     # The first is what they need, which isn't a sibling.
     "websockets": ["trio>=0.27"],
     "ws-trio": ["trio>=0.27", "python-socks[trio]>=2.8", "trustme>=1.1", "werkzeug>=3.0"],
@@ -208,7 +208,7 @@ def lint(session: nox.Session) -> None:
         *RELEASE_TOOLS,
         "pytest>=8.3",
         "nox>=2026.10.20",
-        "python-socks[asyncio]>=2.4",
+        "python-socks[asyncio]>=2.8",
         "trio>=0.27",
         "werkzeug>=3.0",
     )

@@ -357,6 +357,24 @@ async def test_socks_proxy_that_answers_something_else_is_refused(answer, respon
     assert info.value.__cause__ is not None
 
 
+@both_loops
+async def test_credentials_that_a_socks_proxy_can_not_get_are_a_proxy_error(answer):
+    # It asks for user name and password (RFC 1929).
+    proxy = await answer(b"\x05\x02", "socks5h")
+    with pytest.raises(ProxyError, match="failed to connect through SOCKS proxy"):
+        await connect("ws://127.0.0.1/", proxy=proxy.replace("://", "://caf%C3%A9:a@"))
+
+
+@both_loops
+async def test_only_open_timeout_limits_how_long_a_socks_proxy_takes(
+    server, get_uri, start_proxy, monkeypatch
+):
+    monkeypatch.setattr("python_socks.async_.asyncio._proxy.DEFAULT_TIMEOUT", 0)
+    proxy = await start_proxy("socks5h")
+    async with connect(get_uri(server), proxy=proxy.url, open_timeout=None) as connection:
+        await check(connection)
+
+
 async def test_wrong_argument_closes_the_socket(server, get_uri, start_proxy):
     proxy = await start_proxy("socks5h")
     with pytest.raises(ValueError, match="server_hostname is only meaningful with ssl"):

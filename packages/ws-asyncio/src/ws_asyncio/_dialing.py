@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import math
 import socket
 import ssl
 from typing import Any, cast
@@ -234,8 +235,15 @@ async def connect_through_socks_proxy(
         proxy.resolves_names,
     )
     try:
-        return await socks_proxy.connect(host, port, local_addr=local_addr)
+        return await socks_proxy.connect(
+            host,
+            port,
+            # connect() has one, which holds for all that it does.
+            timeout=math.inf,
+            local_addr=local_addr,
+        )
     except OSError:
         raise
-    except SocksProxyError as exc:
+    # It can't send all credentials, nor read whatever comes: that is a ValueError.
+    except (SocksProxyError, ValueError) as exc:
         raise ProxyError("failed to connect through SOCKS proxy") from exc
