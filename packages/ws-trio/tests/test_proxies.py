@@ -8,6 +8,7 @@ import trio
 from trio.testing import trio_test
 
 from ws_protocol.exceptions import (
+    InvalidHeaderValue,
     InvalidProxyMessage,
     InvalidProxyStatus,
     InvalidStatus,
@@ -248,6 +249,54 @@ async def test_socks_proxy_is_connected_to_from_a_local_address(run_server, run_
     async with run_server() as server, run_proxy("socks5h") as (_, url):
         async with connect(get_uri(server), proxy=url, local_address="127.0.0.1") as websocket:
             assert websocket.local_address[0] == "127.0.0.1"
+
+
+@trio_test
+async def test_argument_for_several_addresses_goes_with_a_socks_proxy(
+    run_server, run_proxy, get_uri
+):
+    async with run_server() as server, run_proxy("socks5h") as (_, url):
+        async with connect(get_uri(server), proxy=url, happy_eyeballs_delay=1) as websocket:
+            await websocket.send("a")
+            assert await websocket.recv() == "a"
+
+
+@trio_test
+async def test_credentials_that_a_socks_proxy_can_not_get_are_a_proxy_error(run_tcp_server):
+    async def talk(stream):
+        await stream.receive_some()
+        # It asks for user name and password (RFC 1929).
+        await stream.send_all(b"\x05\x02")
+        assert await stream.receive_some() == b""
+
+    async with run_tcp_server(talk) as port:
+        with pytest.raises(ProxyError, match="failed to connect through SOCKS proxy"):
+            async with connect("ws://localhost/", proxy=f"socks5h://caf%C3%A9:a@127.0.0.1:{port}"):
+                pytest.fail("connected")
+
+
+@trio_test
+async def test_header_that_is_not_possible_leaves_nothing_behind(run_proxy):
+    async with run_proxy("http") as (proxy, url):
+        with pytest.raises(InvalidHeaderValue):
+            async with connect("ws://localhost/", proxy=url, user_agent_header="a\nb"):
+                pytest.fail("connected")
+        assert proxy.targets == []
+
+
+@trio_test
+async def test_name_that_is_not_possible_in_tls_closes_the_connection(run_tcp_server):
+    closed = trio.Event()
+
+    async def talk(stream):
+        assert await stream.receive_some() == b""
+        closed.set()
+
+    async with run_tcp_server(talk) as port:
+        with pytest.raises(ValueError, match="server_hostname"):
+            async with connect(f"wss://127.0.0.1:{port}/", server_hostname=".localhost"):
+                pytest.fail("connected")
+        await closed.wait()
 
 
 @trio_test

@@ -97,10 +97,12 @@ async def dial(
         elif chosen.is_socks:
             stream = await connect_through_socks_proxy(chosen, target, **kwargs)
         else:
+            # Before there is a stream, since an argument may be wrong.
+            tunnel = ConnectTunnel(chosen, target, user_agent_header)
             stream = await trio.open_tcp_stream(chosen.host, chosen.port, **kwargs)
             if chosen.scheme == "https":
                 stream = await start_tls(stream, proxy_ssl, proxy_server_hostname or chosen.host)
-            await open_tunnel(stream, ConnectTunnel(chosen, target, user_agent_header))
+            await open_tunnel(stream, tunnel)
     if ws_uri.secure:
         stream = await start_tls(stream, ssl, server_hostname or ws_uri.host)
     return stream
@@ -119,8 +121,8 @@ async def start_tls(
         context = default_tls_context()
     # RFC 6066, section 3: without the dot at the end of an absolute name.
     name = server_hostname.rstrip(".")
-    tls_stream = trio.SSLStream(stream, context, server_hostname=name)
     async with closing_on_failure(stream):
+        tls_stream = trio.SSLStream(stream, context, server_hostname=name)
         await tls_stream.do_handshake()
     return tls_stream
 
@@ -142,9 +144,19 @@ async def open_tunnel(stream: trio.abc.Stream, tunnel: ConnectTunnel) -> None:
 
 
 async def connect_through_socks_proxy(
-    proxy: Proxy, target: WebSocketURI, *, local_address: str | None = None
+    proxy: Proxy,
+    target: WebSocketURI,
+    *,
+    local_address: str | None = None,
+    happy_eyeballs_delay: float | None = None,
 ) -> trio.SocketStream:
     """Connect through a SOCKS proxy.
+
+    Args:
+        proxy: The proxy.
+        target: Where to.
+        local_address: Address to connect to the proxy from.
+        happy_eyeballs_delay: Of no use here: python-socks connects to one address of the proxy.
 
     Raises:
         ImportError: python-socks isn't installed.
@@ -179,6 +191,7 @@ async def connect_through_socks_proxy(
         )
     except OSError:
         raise
-    except SocksProxyError as exc:
+    # It can't send all credentials, nor read whatever comes: that is a ValueError.
+    except (SocksProxyError, ValueError) as exc:
         raise ProxyError("failed to connect through SOCKS proxy") from exc
     return trio.SocketStream(sock)
