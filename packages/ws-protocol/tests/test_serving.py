@@ -14,6 +14,7 @@ from ws_protocol.exceptions import (
     InvalidState,
 )
 from ws_protocol.frames import Close
+from ws_protocol.http11 import Response, ResponseReader
 from ws_protocol.protocol import State
 from ws_protocol.server import ServerProtocol
 from ws_protocol.serving import (
@@ -85,6 +86,20 @@ async def test_request_is_accepted(connection, run):
     assert connection.response.status_code == 101
     assert connection.response.headers["Server"] == "Spam"
     assert b"".join(connection.protocol.data_to_send()).startswith(b"HTTP/1.1 101 ")
+
+
+@both_ways
+@pytest.mark.parametrize("hook", ["process_request", "process_response"])
+@pytest.mark.parametrize(
+    "headers, expected", [({}, "close"), ({"Connection": "Close, Upgrade"}, "Close, Upgrade")]
+)
+async def test_response_that_ends_the_connection_says_so(connection, run, hook, headers, expected):
+    mine = Response(204, "No Content", Headers(headers, Date="now"))
+    await run(answer_request(connection, is_serving=lambda: True, **{hook: lambda *args: mine}))
+    sent = ResponseReader().feed(b"".join(connection.protocol.data_to_send()))
+    assert sent.headers.get_all("Connection") == [expected]
+    # It may serve for many connections.
+    assert mine.headers == Headers(headers, Date="now")
 
 
 @both_ways

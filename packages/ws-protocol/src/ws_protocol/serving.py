@@ -5,6 +5,7 @@ user's that have a say, and ends connections as their handlers end.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import inspect
 import logging
@@ -139,7 +140,19 @@ def answer_request(
     if protocol.state is not State.CONNECTING or protocol.close_expected():
         return
     session.response = response
-    protocol.send_response(response)
+    protocol.send_response(_announce_end(response))
+
+
+def _announce_end(response: Response) -> Response:
+    """Return a response that says so if the TCP connection ends with it (RFC 9112, section 9.6).
+
+    Else a reverse proxy that keeps connections sends the request of another client on this one.
+    """
+    if response.status_code == 101 or "Connection" in response.headers:
+        return response
+    response = dataclasses.replace(response, headers=response.headers.copy())
+    response.headers["Connection"] = "close"
+    return response
 
 
 def refuse_connection(
