@@ -15,7 +15,7 @@ from ws_protocol.exceptions import (
 )
 from ws_protocol.frames import Close
 from ws_protocol.http11 import Response, ResponseReader
-from ws_protocol.protocol import State
+from ws_protocol.protocol import Protocol, Side, State
 from ws_protocol.server import ServerProtocol
 from ws_protocol.serving import (
     Responder,
@@ -298,6 +298,18 @@ def test_connection_that_is_open_is_logged(connection, logged):
     run_hooks(answer_request(connection, is_serving=lambda: True), contextlib.nullcontext())
     assert log_opening(connection) is True
     assert logged() == [("INFO", "connection open")]
+
+
+def test_connection_that_the_client_closed_at_once_was_open(connection, logged):
+    run_hooks(answer_request(connection, is_serving=lambda: True), contextlib.nullcontext())
+    client = Protocol(Side.CLIENT)
+    client.send_text(b"spam")
+    client.send_close(1000)
+    connection.session.receive_data(b"".join(client.data_to_send()), 0.0)
+    assert connection.state is State.CLOSING
+    assert log_opening(connection) is True
+    assert logged() == [("INFO", "connection open")]
+    assert connection.session.messages.get_message() == "spam"
 
 
 def test_records_tell_where_they_come_from(connection, caplog):

@@ -285,14 +285,14 @@ def log_opening(connection: BaseConnection[Any]) -> bool:
         connection: The connection.
 
     Returns:
-        Whether the connection is open.
+        Whether the connection was opened. It may be closed again, and have messages to receive.
 
     """
-    protocol = connection.protocol
-    if protocol.state is State.OPEN:
+    response, failure = connection.response, connection.protocol.handshake_exc
+    # Not its state: the client may have sent messages and closed it by now.
+    if response is not None and response.status_code == 101:
         log_info(connection, "connection open")
         return True
-    response, failure = connection.response, protocol.handshake_exc
     if response is not None:
         log_info(
             connection,
