@@ -3,10 +3,12 @@
 import asyncio
 import contextlib
 import gc
+import ssl
 
 import pytest
 
 from ws_asyncio import ServerConnection, connect, serve
+from ws_asyncio._dialing import TunnelProtocol
 
 pytestmark = [
     pytest.mark.asyncio(loop_factories=["asyncio", "uvloop"]),
@@ -184,3 +186,41 @@ async def test_opening_through_a_redirect_can_be_cancelled(
         close_timeout=None,
     ) as redirecting:
         await check(open_connection, connections)
+
+
+async def test_proxy_that_does_not_say_goodbye_is_left_at_once(
+    start_tcp_server, server_tls, monkeypatch
+):
+    gone = asyncio.Event()
+
+    async def talk(reader, writer):
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = server_tls.wrap_bio(incoming, outgoing, server_side=True)
+        with contextlib.suppress(ConnectionError):
+            while data := await reader.read(2**16):
+                incoming.write(data)
+                with contextlib.suppress(ssl.SSLWantReadError):
+                    tls.do_handshake()
+                writer.write(outgoing.read())
+        gone.set()
+
+    port = await start_tcp_server(talk)
+
+    async def open_connection():
+        # So long would event loops wait for the goodbye.
+        await connect(
+            "ws://localhost/", proxy=f"https://127.0.0.1:{port}", proxy_ssl_shutdown_timeout=3600
+        )
+
+    task = asyncio.ensure_future(open_connection())
+    connection_made = TunnelProtocol.connection_made
+
+    def cancel(self, transport):
+        connection_made(self, transport)
+        task.cancel()
+
+    monkeypatch.setattr(TunnelProtocol, "connection_made", cancel)
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    async with asyncio.timeout(60):
+        await gone.wait()

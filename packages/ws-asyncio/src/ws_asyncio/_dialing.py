@@ -137,9 +137,12 @@ class TunnelProtocol(asyncio.Protocol):
         tunnel: What to say to the proxy.
 
     Attributes:
+        transport: The transport, once there is a connection.
         opened: Set when the tunnel is there.
 
     """
+
+    transport: asyncio.Transport
 
     def __init__(self, tunnel: ConnectTunnel) -> None:
         self._tunnel = tunnel
@@ -147,7 +150,8 @@ class TunnelProtocol(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Ask for the tunnel."""
-        cast(asyncio.Transport, transport).write(self._tunnel.request)
+        self.transport = cast(asyncio.Transport, transport)
+        self.transport.write(self._tunnel.request)
 
     def data_received(self, data: bytes) -> None:
         """Receive bytes from the proxy."""
@@ -194,16 +198,16 @@ async def connect_through_http_proxy(
         if kwargs.get("ssl", True) is True:
             kwargs["ssl"] = default_tls_context()
         kwargs.setdefault("server_hostname", proxy.host.rstrip("."))
-    tunnel = ConnectTunnel(proxy, target, user_agent_header)
-    transport, protocol = await loop.create_connection(
-        lambda: TunnelProtocol(tunnel), proxy.host, proxy.port, **kwargs
-    )
+    protocol = TunnelProtocol(ConnectTunnel(proxy, target, user_agent_header))
     try:
+        await loop.create_connection(lambda: protocol, proxy.host, proxy.port, **kwargs)
         await protocol.opened
     except BaseException:
-        transport.abort()
+        # When cancelled after the TLS handshake, event loops say goodbye, and wait for the answer.
+        if hasattr(protocol, "transport"):
+            protocol.transport.abort()
         raise
-    return transport
+    return protocol.transport
 
 
 async def connect_through_socks_proxy(
