@@ -182,6 +182,21 @@ async def test_failure_to_decode_a_message_of_a_closed_connection_loses_nothing_
     assert raised.value.__cause__ is None
 
 
+@pytest.mark.parametrize("streaming", [False, True])
+async def test_failure_to_decode_loses_nothing_that_waits_for_room_in_the_queue(link, streaming):
+    connection, peer = await link(max_queue=0)
+    # So large that what follows isn't looked at before there is room for it.
+    peer.send(b"\xff" * 50_000, "last")
+    connection.transport.abort()
+    await connection.wait_closed()
+    with pytest.raises(UnicodeDecodeError):
+        if streaming:
+            await anext(connection.recv_streaming(decode=True))
+        else:
+            await connection.recv(decode=True)
+    assert [fragment async for fragment in connection.recv_streaming()] == ["last"]
+
+
 # Streaming
 
 

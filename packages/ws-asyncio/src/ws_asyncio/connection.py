@@ -491,6 +491,9 @@ class Connection(BaseConnection[asyncio.Future[float]], _TransportProtocol):
 
         """
         if self.protocol.state is not State.OPEN:
+            # There is room for what arrived after it.
+            if self._reading_paused:
+                self._adjust_reading()
             raise exc
         reason = f"{exc.reason} at position {exc.start}"
         self.session.fail(CloseCode.INVALID_DATA, reason, exc)
