@@ -127,6 +127,19 @@ def test_binary_message_that_is_no_text_is_told_after_the_end(connection, peer):
         list(connection.recv_streaming(decode=True))
 
 
+def test_failure_to_decode_loses_nothing_that_waits_for_room_in_the_queue(join):
+    connection, peer = join(max_queue=0)
+    # So large that what follows isn't looked at before there is room for it. Sockets would cut it.
+    peer.protocol.send_binary(b"\xff" * 50_000)
+    peer.protocol.send_text(b"last")
+    connection.session.receive_data(b"".join(peer.protocol.data_to_send()), 0)
+    connection.abort()
+    connection.wait_closed()
+    with pytest.raises(UnicodeDecodeError):
+        connection.recv(decode=True)
+    assert list(connection.recv_streaming()) == ["last"]
+
+
 # Fragments
 
 

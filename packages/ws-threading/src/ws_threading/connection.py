@@ -554,6 +554,8 @@ class Connection(BaseConnection[PongReceived]):
 
         """
         if self.protocol.state is not State.OPEN:
+            # There is room for what arrived after it.
+            self._resume_reading()
             raise exc
         reason = f"{exc.reason} at position {exc.start}"
         self.session.fail(CloseCode.INVALID_DATA, reason, exc)
