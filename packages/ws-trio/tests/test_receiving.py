@@ -228,6 +228,20 @@ async def test_failure_to_decode_a_message_of_a_closed_connection_loses_nothing_
         assert raised.value.rcvd == Close(4000, "bye")
 
 
+@trio_test
+async def test_failure_to_decode_loses_nothing_that_waits_for_room_in_the_queue(link):
+    async with link(max_queue=0) as (connection, peer):
+        # So large that what follows isn't looked at before there is room for it.
+        peer.send(b"\xff" * 50_000, "last")
+        await wait_all_tasks_blocked()
+        peer.stream.unblock(ConnectionResetError())
+        await connection.ping()
+        await connection.wait_closed()
+        with pytest.raises(UnicodeDecodeError):
+            await connection.recv(decode=True)
+        assert [fragment async for fragment in connection.recv_streaming()] == ["last"]
+
+
 # Backpressure
 
 

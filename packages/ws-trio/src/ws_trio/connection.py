@@ -455,6 +455,8 @@ class Connection(BaseConnection[PongWaiter], trio.abc.AsyncResource):
 
         """
         if self.protocol.state is not State.OPEN:
+            # There is room for what arrived after it.
+            self._continue_reading()
             raise exc
         reason = f"{exc.reason} at position {exc.start}"
         self.session.fail(CloseCode.INVALID_DATA, reason, exc)
