@@ -313,6 +313,20 @@ def test_socket_that_is_there_already_leads_nowhere_else(location):
         follow("ws://a/", location).allowed_arguments({"sock": None})
 
 
+@pytest.mark.parametrize(
+    "location, arguments",
+    [
+        # A relative redirect keeps the user information.
+        ("/b\x9b", {"sock": None}),
+        ("ws://user:secret@a/b\x9b", {"sock": None}),
+        ("ws://user:secret@b/b\x9b", {"unix": True}),
+    ],
+)
+def test_redirect_that_cannot_be_followed_is_shown_without_credentials(location, arguments):
+    with pytest.raises(ValueError, match=r"cannot follow .*redirect to ws://\*\*\*@.*x9b with a"):
+        follow("ws://user:secret@a/", location).allowed_arguments(arguments)
+
+
 def test_destination_changes_with_redirects():
     destination = Destination("ws://a/", [("Cookie", "c"), ("X-Spam", "s")], ARGUMENTS)
     assert (destination.uri, destination.ws_uri) == ("ws://a/", parse_uri("ws://a/"))

@@ -8,7 +8,7 @@ import urllib.parse
 from typing import Any
 
 from .datastructures import Headers, HeadersLike
-from .exceptions import InvalidStatus, SecurityError
+from .exceptions import InvalidStatus, SecurityError, show_url
 from .limits import MAX_REDIRECTS
 from .uri import WebSocketURI, parse_uri, split_url
 
@@ -66,12 +66,14 @@ class Redirect:
 
         """
         if "sock" in kwargs:
-            raise ValueError(f"cannot follow redirect to {self.uri} with a preexisting socket")
+            raise ValueError(
+                f"cannot follow redirect to {show_url(self.uri)} with a preexisting socket"
+            )
         if self.same_origin:
             return kwargs
         if kwargs.get("unix"):
             raise ValueError(
-                f"cannot follow cross-origin redirect to {self.uri} with a Unix socket"
+                f"cannot follow cross-origin redirect to {show_url(self.uri)} with a Unix socket"
             )
         return {
             name: value
