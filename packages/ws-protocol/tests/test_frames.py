@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 
+from ws_protocol import frames
 from ws_protocol.exceptions import ProtocolError
 from ws_protocol.extensions import Extension
 from ws_protocol.frames import (
@@ -341,6 +342,22 @@ def test_frames_are_equal_if_their_bytes_are():
 )
 def test_frame_is_described_in_a_line(frame, text):
     assert str(frame) == text
+
+
+@pytest.mark.parametrize(
+    "frame, shown",
+    [
+        (Frame(Opcode.TEXT, b"secret"), ["...", "...", "'...", "'s...'"]),
+        (Frame(Opcode.BINARY, b"secret"), ["...", "...", "...", "73 ..."]),
+        (Frame(Opcode.PING, b"secret"), ["...", "...", "'...", "'s...'"]),
+        (Frame(Opcode.PING, b"secret\xff"), ["...", "...", "...", "73 ..."]),
+    ],
+    ids=["text", "binary", "text-control", "binary-control"],
+)
+def test_no_more_of_a_payload_is_shown_than_the_limit_allows(frame, shown, monkeypatch):
+    for size, text in zip([0, 2, 4, 6], shown, strict=True):
+        monkeypatch.setattr(frames, "MAX_LOG_SIZE", size)
+        assert str(frame).split(" ", 1)[1].rpartition(" [")[0] == text
 
 
 @pytest.mark.parametrize("opcode", Opcode)

@@ -260,17 +260,20 @@ def abridge(text: str) -> str:
     """Return text, the middle left out if it is long."""
     if len(text) <= MAX_LOG_SIZE:
         return text
-    end = (MAX_LOG_SIZE - 3) // 3
-    return f"{text[: MAX_LOG_SIZE - 3 - end]}...{text[len(text) - end :]}"
+    shown = max(MAX_LOG_SIZE - 3, 0)
+    end = shown // 3
+    return f"{text[: shown - end]}...{text[len(text) - end :]}"
 
 
 def abridge_binary(data: BytesLike) -> str:
     """Return bytes in hexadecimal, the middle left out if there are many."""
-    shown = max(MAX_LOG_SIZE // 3, 3)  # each byte takes three characters
+    shown = MAX_LOG_SIZE // 3  # each byte takes three characters
     if len(data) <= shown:
         return bytes(data).hex(" ")
-    end = (shown - 1) // 3
-    return f"{data[: shown - 1 - end].hex(' ')} ... {data[len(data) - end :].hex(' ')}"
+    shown = max(shown - 1, 0)
+    end = shown // 3
+    start_text, end_text = data[: shown - end].hex(" "), data[len(data) - end :].hex(" ")
+    return " ".join(filter(None, [start_text, "...", end_text]))
 
 
 @dataclasses.dataclass(slots=True)
