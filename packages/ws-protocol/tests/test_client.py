@@ -984,6 +984,24 @@ def test_refused_handshake_is_logged(lines):
     ]
 
 
+def test_credentials_are_not_logged(lines):
+    client = ClientProtocol(parse_uri("ws://user:secret@example.com/"))
+    request = client.connect()
+    request.headers["cookie"] = "secret"
+    request.headers["Proxy-Authorization"] = "secret"
+    client.send_request(request)
+    client.receive_data(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nSet-Cookie: s=1\r\n\r\n")
+    assert {"> Authorization: ***", "> cookie: ***", "> Proxy-Authorization: ***"} < set(lines())
+    assert lines()[-2:] == ["< Set-Cookie: ***", "> EOF"]
+
+
+def test_response_cannot_steer_the_terminal_that_shows_the_log(lines):
+    client = connecting()
+    client.receive_data(b"HTTP/1.1 403 \x9b2J\r\nContent-Length: 0\r\nX: \xe9\x9d0;\x85\r\n\r\n")
+    assert lines()[6] == r"< HTTP/1.1 403 \x9b2J"
+    assert lines()[8] == "< X: \xe9\\x9d0;\\x85"
+
+
 # Memory
 
 

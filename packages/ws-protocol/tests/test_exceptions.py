@@ -157,6 +157,18 @@ TEXTS = [
     (ConcurrencyError("get() is already running"), "get() is already running"),
 ]
 
+HARMFUL = "\x1b[2J\x85\x9b2J\x9d"
+
+TEXTS += [
+    (InvalidHeader("Name", HARMFUL), r"invalid Name header: \x1b[2J\x85\x9b2J\x9d"),
+    (InvalidHeaderValue("Name", HARMFUL), r"invalid Name header: \x1b[2J\x85\x9b2J\x9d"),
+    (InvalidUpgrade("Upgrade", "\xe9\x9b"), "invalid Upgrade header: \xe9\\x9b"),
+    (
+        InvalidHeaderFormat("Name", "expected token", HARMFUL, 0),
+        r"invalid Name header: expected token at 0 in \x1b[2J\x85\x9b2J\x9d",
+    ),
+]
+
 IDS = [f"{type(exc).__name__}-{text}" for exc, text in TEXTS]
 
 
@@ -251,6 +263,7 @@ def test_exception_of_an_opening_handshake_survives_copying_and_pickling(make_co
         ("ws://localhost/\r\nSet-Cookie: a=1", r"ws://localhost/\r\nSet-Cookie: a=1"),
         ("ws://localhost/\x1b[2J\x00\x7f\x9b", r"ws://localhost/\x1b[2J\x00\x7f\x9b"),
         ("ws://localhost/\ud800", r"ws://localhost/\ud800"),
+        ("ws://localhost/\u202e\u2028", r"ws://localhost/\u202e\u2028"),
         ("ws://localhost/caf\xe9", "ws://localhost/caf\xe9"),
     ],
 )

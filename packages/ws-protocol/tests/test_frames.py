@@ -394,6 +394,8 @@ def test_description_of_a_large_frame_is_short(opcode, character):
         (Close(4999, "why"), "4999 (private use) why"),
         (Close(5000, ""), "5000 (unknown)"),
         (Close(1000, "a\r\nb\x1b[2J\x85\x00é"), r"1000 (OK) a\r\nb\x1b[2J\x85\x00é"),
+        # Right-to-left override, and line separator.
+        (Close(1000, "a\u202eb\u2028c"), r"1000 (OK) a\u202eb\u2028c"),
     ],
 )
 def test_close_is_described_with_what_its_code_means(close, text):

@@ -1273,6 +1273,21 @@ def test_refused_handshake_is_logged(lines):
     ]
 
 
+def test_credentials_are_not_logged(lines):
+    server = ServerProtocol()
+    server.receive_data(
+        b"GET / HTTP/1.1\r\nAuthorization: Basic c2VjcmV0\r\ncookie: s=1\r\nX: \x9b2J\r\n\r\n"
+    )
+    [request] = server.events_received()
+    response = server.reject(403, "")
+    response.headers["Set-Cookie"] = "s=1"
+    server.send_response(response)
+    assert lines()[1:4] == ["< Authorization: ***", "< cookie: ***", r"< X: \x9b2J"]
+    assert "> Set-Cookie: ***" in lines()
+    # Programs get them as they are.
+    assert request.headers["Authorization"] == "Basic c2VjcmV0"
+
+
 def test_request_that_is_not_valid_is_logged_with_what_is_wrong(lines):
     server = ServerProtocol()
     server.receive_data(b"hello\r\n")

@@ -7,6 +7,7 @@ import weakref
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from ._escaping import escape
 from .datastructures import Headers, HeadersLike
 from .exceptions import (
     InvalidHandshake,
@@ -132,8 +133,7 @@ class ClientProtocol(Protocol):
         """
         if self.debug:
             self.logger.debug("> %s %s %s", request.method, request.path, request.protocol)
-            for key, value in request.headers.raw_items():
-                self.logger.debug("> %s: %s", key, value)
+            self._log_headers(">", request.headers)
         self._writes.append(request.serialize())
 
     def process_response(self, response: Response) -> None:
@@ -236,9 +236,9 @@ class ClientProtocol(Protocol):
 
     def _receive_response(self, response: Response) -> None:
         if self.debug:
-            self.logger.debug("< HTTP/1.1 %d %s", response.status_code, response.reason_phrase)
-            for key, value in response.headers.raw_items():
-                self.logger.debug("< %s: %s", key, value)
+            reason = escape(response.reason_phrase)
+            self.logger.debug("< HTTP/1.1 %d %s", response.status_code, reason)
+            self._log_headers("<", response.headers)
             if response.body:
                 self.logger.debug("< [body] (%d bytes)", len(response.body))
         try:

@@ -45,6 +45,8 @@ import re
 import warnings
 from typing import TYPE_CHECKING, Any
 
+from ._escaping import escape
+
 if TYPE_CHECKING:
     from .frames import Close
     from .http11 import Response
@@ -91,14 +93,10 @@ ABNORMAL_CLOSURE = 1006
 
 
 def show_url(url: str) -> str:
-    """Return a URL for messages that end up in logs: without its user information, and with
-    control characters and surrogates escaped."""
+    """Return a URL for messages that end up in logs: without its user information, and escaped."""
     # Up to the last "@", wherever it is: in a URL that isn't valid, the scheme may be missing, and
     # a password may have characters that end the authority.
-    url = re.sub(r"\A([A-Za-z][A-Za-z0-9+.-]*://|//)?.*@", r"\1***@", url, flags=re.DOTALL)
-    return re.sub(
-        r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]", lambda match: repr(match.group())[1:-1], url
-    )
+    return escape(re.sub(r"\A([A-Za-z][A-Za-z0-9+.-]*://|//)?.*@", r"\1***@", url, flags=re.DOTALL))
 
 
 class WebSocketException(Exception):
@@ -350,7 +348,7 @@ class InvalidHeader(InvalidHandshake):
             return f"missing {self.name} header"
         if self.value == "":
             return f"empty {self.name} header"
-        return f"invalid {self.name} header: {self.value}"
+        return f"invalid {self.name} header: {escape(self.value)}"
 
 
 class InvalidHeaderFormat(InvalidHeader):

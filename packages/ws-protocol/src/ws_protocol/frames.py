@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from ._escaping import escape
 from .exceptions import ProtocolError
 from .kernel import build_frame
 from .limits import MAX_LOG_SIZE
@@ -301,9 +302,8 @@ class Close:
         text = f"{int(self.code)} ({explanation})"
         if not self.reason:
             return text
-        # The peer chose it. Control characters would forge lines of a log, or steer a terminal.
-        reason = _control.sub(lambda match: repr(match.group())[1:-1], self.reason)
-        return f"{text} {reason}"
+        # The peer chose it.
+        return f"{text} {escape(self.reason)}"
 
     @classmethod
     def parse(cls, data: BytesLike) -> Close:

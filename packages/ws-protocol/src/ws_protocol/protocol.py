@@ -13,6 +13,8 @@ from collections import deque
 from typing import TypeAlias
 
 from ._arguments import parse_limit
+from ._escaping import show_header
+from .datastructures import Headers
 from .exceptions import (
     ConnectionClosed,
     ConnectionClosedError,
@@ -442,6 +444,17 @@ class Protocol:
             self._events += frames
         if failure is not None:
             self._fail_receiving(failure)
+
+    def _log_headers(self, direction: str, headers: Headers) -> None:
+        """Log headers of the opening handshake, at level DEBUG.
+
+        Args:
+            direction: ``"<"`` or ``">"``.
+            headers: The headers.
+
+        """
+        for name, value in headers.raw_items():
+            self.logger.debug("%s %s: %s", direction, name, show_header(name, value))
 
     def _log_received(self, frames: list[Frame]) -> list[Frame]:
         """Log frames; return those that aren't for :attr:`messages`."""

@@ -370,8 +370,7 @@ class ServerProtocol(Protocol):
         self._change_state(Transition.OPENED if opened else Transition.REFUSED)
         if self.debug:
             self.logger.debug("> HTTP/1.1 %d %s", response.status_code, response.reason_phrase)
-            for key, value in response.headers.raw_items():
-                self.logger.debug("> %s: %s", key, value)
+            self._log_headers(">", response.headers)
             if response.body:
                 self.logger.debug("> [body] (%d bytes)", len(response.body))
         self._writes.append(data)
@@ -433,8 +432,7 @@ class ServerProtocol(Protocol):
                     request.headers.set_insecure("Host", absolute[1])
                 if self.debug:
                     self.logger.debug("< %s %s %s", request.method, request.path, request.protocol)
-                    for key, value in request.headers.raw_items():
-                        self.logger.debug("< %s: %s", key, value)
+                    self._log_headers("<", request.headers)
                 self._events.append(request)
                 if rest:
                     self._receive_handshake(rest)
