@@ -1177,6 +1177,17 @@ def test_application_may_refuse_all_subprotocols():
     assert str(server.handshake_exc) == "none of these"
 
 
+def test_client_is_not_told_why_the_application_refuses_all_subprotocols(lines):
+    def select_subprotocol(server, subprotocols):
+        raise NegotiationError("none of these") from KeyError("secret")
+
+    response = respond(ServerProtocol(select_subprotocol=select_subprotocol))
+    assert response.status_code == 400
+    assert response.body == b"Failed to open a WebSocket connection: none of these.\n"
+    # The log is.
+    assert "! none of these; 'secret'" in lines()
+
+
 @pytest.mark.parametrize("chosen", ["a b", "a\r\nX: b", ""])
 def test_subprotocol_of_the_application_must_be_a_token(chosen, caplog):
     server = ServerProtocol(select_subprotocol=lambda server, subprotocols: chosen)

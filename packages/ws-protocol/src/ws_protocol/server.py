@@ -461,7 +461,10 @@ class ServerProtocol(Protocol):
         if not isinstance(exc, InvalidHandshake):
             return self.reject_error(exc)
         forget_tracebacks(exc)
-        text = f"Failed to open a WebSocket connection: {describe(exc)}.\n"
+        # The cause of the reader's exception says what is wrong with the request. That of another is
+        # a matter of the user's function that raised it.
+        reason = describe(exc, causes=isinstance(exc, InvalidMessage))
+        text = f"Failed to open a WebSocket connection: {reason}.\n"
         headers: dict[str, str] = {}
         if isinstance(exc, InvalidOrigin):
             status = http.HTTPStatus.FORBIDDEN
@@ -497,13 +500,13 @@ class ServerProtocol(Protocol):
         return response
 
 
-def describe(exc: BaseException) -> str:
-    """Return what an exception and those that caused it say."""
+def describe(exc: BaseException, *, causes: bool = True) -> str:
+    """Return what an exception and, unless they aren't wanted, those that caused it say."""
     texts = []
     cause: BaseException | None = exc
     while cause is not None:
         texts.append(str(cause))
-        cause = cause.__cause__
+        cause = cause.__cause__ if causes else None
     # In the original API, headers show bytes outside ASCII as surrogates, which can't be encoded.
     return "; ".join(texts).encode(errors="backslashreplace").decode()
 
