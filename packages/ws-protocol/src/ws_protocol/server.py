@@ -461,8 +461,8 @@ class ServerProtocol(Protocol):
         if not isinstance(exc, InvalidHandshake):
             return self.reject_error(exc)
         forget_tracebacks(exc)
-        # The cause of the reader's exception says what is wrong with the request. That of another is
-        # a matter of the user's function that raised it.
+        # The cause of the reader's exception says what is wrong with the request. That of another
+        # is a matter of the user's function that raised it.
         reason = describe(exc, causes=isinstance(exc, InvalidMessage))
         text = f"Failed to open a WebSocket connection: {reason}.\n"
         headers: dict[str, str] = {}
