@@ -1,3 +1,3 @@
 """The version of the next release of this distribution."""
 
-__version__ = "13.2.2"
+__version__ = "13.2.3"

@@ -51,8 +51,8 @@ EPILOG = """\
 In a terminal, each line is sent as a message, and Ctrl-D closes the
 connection. Else each line of standard input is sent as a text message, or all
 of it as one with --text or --binary; messages that come are written to
-standard output: text with an end of line, binary as it is. What else there is
-to say goes to standard error.
+standard output: text with an end of line, binary as it is, both escaped if
+that is a terminal. What else there is to say goes to standard error.
 
 exit status:
   0    the connection was closed normally
@@ -217,6 +217,13 @@ def escape(text: str) -> str:
     )
 
 
+def make_harmless(message: Data) -> str:
+    """Return what a terminal shows of a message."""
+    if isinstance(message, str):
+        return escape(message)
+    return f"binary, {len(message)} bytes: {message.hex()}"
+
+
 async def run(options: argparse.Namespace) -> int:
     """Connect, and talk until the connection is closed.
 
@@ -281,10 +288,7 @@ async def talk_in_terminal(websocket: ClientConnection, options: argparse.Namesp
     with Terminal() as terminal:
 
         def show(message: Data) -> None:
-            if isinstance(message, str):
-                terminal.print(f"< {escape(message)}")
-            else:
-                terminal.print(f"< binary, {len(message)} bytes: {message.hex()}")
+            terminal.print(f"< {make_harmless(message)}")
 
         async def messages() -> AsyncIterator[Data]:
             async for line in terminal:
@@ -301,9 +305,15 @@ async def talk_in_terminal(websocket: ClientConnection, options: argparse.Namesp
 async def talk_in_pipe(websocket: ClientConnection, options: argparse.Namespace) -> int:
     """Send what comes from standard input, and write messages to standard output."""
     output = sys.stdout.buffer
+    # It may be, when standard input alone is a pipe.
+    is_terminal = sys.stdout.isatty()
 
     def write(message: Data) -> None:
-        output.write(message.encode() + b"\n" if isinstance(message, str) else message)
+        if is_terminal:
+            message = make_harmless(message)
+        if isinstance(message, str):
+            message = message.encode() + b"\n"
+        output.write(message)
         output.flush()
 
     messages: AsyncIterator[Data]
