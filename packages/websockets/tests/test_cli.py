@@ -491,8 +491,18 @@ async def test_what_the_encoding_of_the_terminal_lacks_is_shown_all_the_same(ter
     assert b"< caf\xe9, \\u6f22" in keyboard.screen
 
 
-async def test_messages_cannot_steer_a_terminal_when_the_input_is_a_pipe(terminal, monkeypatch):
+@pytest.fixture
+def no_input():
+    """Return a file that is empty."""
+    with open(os.devnull) as no_input:
+        yield no_input
+
+
+async def test_messages_cannot_steer_a_terminal_when_the_input_is_a_file(
+    terminal, no_input, monkeypatch
+):
     keyboard = terminal()
+    monkeypatch.setattr(sys, "stdin", no_input)
 
     async def handler(websocket):
         await websocket.send("\x1b]52;c;\x9b2J\ntwo")
@@ -500,10 +510,8 @@ async def test_messages_cannot_steer_a_terminal_when_the_input_is_a_pipe(termina
         # The end of the input doesn't close the connection.
         await keyboard.wait_for("1b5b324a\r\n")
 
-    with open(os.devnull) as stdin:
-        monkeypatch.setattr(sys, "stdin", stdin)
-        async with serving(handler) as uri:
-            assert await run("--wait", "inf", uri) == cli.OK
+    async with serving(handler) as uri:
+        assert await run("--wait", "inf", uri) == cli.OK
     assert await keyboard.rows() == [
         "\\x1b]52;c;\\x9b2J",
         "  two",
