@@ -12,7 +12,6 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from .exceptions import InvalidHeader
-from .handshake import get_single
 from .http11 import Request, Response, absolute_form
 
 __all__ = ["BaseRouter"]
@@ -49,11 +48,13 @@ class BaseRouter:
         """Return the host name that the client connected to.
 
         Raises:
-            InvalidHeader: The request doesn't say, or is ambiguous.
+            InvalidHeader: The request doesn't say, or the server doesn't have that name.
 
         """
         if self.server_name is None:
-            return get_single(request.headers, "Host")
+            # Requests are routed before the protocol accepts them, and redirects lead to this name.
+            host: str = connection.protocol._check_host(request.headers)
+            return host
         return self.server_name
 
     def redirect(self, connection: Any, url: str) -> Response:

@@ -183,17 +183,27 @@ class ServerProtocol(Protocol):
         if request.protocol != "HTTP/1.1":
             raise InvalidProtocol(request.protocol)
         headers = request.headers
+        self._check_host(headers)
+        key = check_request(headers)
+        self.origin = self.process_origin(headers)
+        extensions, self.extensions = self.process_extensions(headers)
+        self.subprotocol = self.process_subprotocol(headers)
+        return accept_key(key), extensions, self.subprotocol
+
+    def _check_host(self, headers: Headers) -> str:
+        """Return the ``Host`` header, which is one of those that this server has.
+
+        Raises:
+            InvalidHeader: It isn't.
+
+        """
         # RFC 9112, section 3.2: without one valid Host header, the answer must be 400.
         host = get_single(headers, "Host")
         if not is_valid_host(host) or (
             self.allowed_hosts is not None and not is_allowed_host(host, self.allowed_hosts)
         ):
             raise InvalidHeaderValue("Host", host)
-        key = check_request(headers)
-        self.origin = self.process_origin(headers)
-        extensions, self.extensions = self.process_extensions(headers)
-        self.subprotocol = self.process_subprotocol(headers)
-        return accept_key(key), extensions, self.subprotocol
+        return host
 
     def process_origin(self, headers: Headers) -> Origin | None:
         """Check the ``Origin`` header (RFC 6455, sections 4.2.2 and 10.2).
