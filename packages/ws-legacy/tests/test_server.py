@@ -568,6 +568,22 @@ async def test_server_does_not_wait_for_clients_that_begin_no_tls_handshake(serv
     await asyncio.sleep(0.01)
 
 
+@pytest.mark.parametrize(
+    "timeouts",
+    [{"open_timeout": 0.05}, {"open_timeout": None, "ssl_handshake_timeout": 0.05}],
+    ids=["of-the-server", "of-the-event-loop"],
+)
+async def test_clients_that_begin_no_tls_handshake_are_gone_after_a_while(server_tls, timeouts):
+    async with (
+        asyncio.timeout(20),
+        serve(wait, "127.0.0.1", 0, ssl=server_tls, **timeouts) as server,
+    ):
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        assert await reader.read() == b""
+        writer.close()
+        await writer.wait_closed()
+
+
 # Whoever has a server of its own, as uvicorn
 
 

@@ -533,7 +533,8 @@ class Serve:
         select_subprotocol: Called with the lists of subprotocols that the client offers and that
             the server accepts, if there are both. Returns one or :obj:`None`. As
             :meth:`WebSocketServerProtocol.select_subprotocol`.
-        open_timeout: Seconds for opening a connection; :obj:`None` for no limit.
+        open_timeout: Seconds for opening a connection; :obj:`None` for no limit. The TLS handshake,
+            before it, may take as long.
         ping_interval: Seconds between keepalive pings; :obj:`None` or 0 for no keepalive.
         ping_timeout: Seconds to wait for an answer to a ping; :obj:`None` to wait for ever.
         close_timeout: Seconds to wait for a connection to close, once it should; 10 by default.
@@ -641,6 +642,9 @@ class Serve:
             protocol.legacy_recv = protocol.legacy_recv or legacy_recv
             return protocol
 
+        if kwargs.get("ssl") is not None and open_timeout:
+            # The event loop performs the TLS handshake, and would let it take a minute.
+            kwargs.setdefault("ssl_handshake_timeout", open_timeout)
         self._factory = factory
         self._host = host
         self._port = port
