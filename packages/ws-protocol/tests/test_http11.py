@@ -780,6 +780,15 @@ def test_trailers_count_as_headers(pieces):
     assert str(raised.value) == "expected no more than 128 headers"
 
 
+def test_extensions_of_chunks_count_as_headers(pieces):
+    chunk = lines(pad(b"1;", b"", 8000), b"a")
+    most = CHUNKED + chunk * 16
+    assert feed(ResponseReader(), pieces(most + lines(b"0", b""))).body == b"a" * 16
+    with pytest.raises(TooManyHeaders) as raised:
+        feed(ResponseReader(), pieces(most + chunk))
+    assert str(raised.value) == f"expected no more than {MAX_HEAD_SIZE} bytes of headers"
+
+
 @pytest.mark.parametrize("reader", START_LINES)
 def test_size_of_the_head_is_limited(pieces, reader):
     line = pad(b"A: ", b"", 8000)

@@ -544,6 +544,8 @@ class ResponseReader(_HeadReader):
             match = _chunk_line.fullmatch(line)
             if match is None:
                 raise ValueError(f"invalid chunk size: {show(line)}")
+            # Extensions count as headers do: else the body needn't grow for much to be read.
+            self._count(len(line) - len(match.group(1)))
             self._missing = int(match.group(1), 16)
             self._chunk_ended = False
             self._last_chunk = self._missing == 0
