@@ -540,6 +540,10 @@ def test_credentials_that_break_the_grammar_are_rejected_and_not_shown(header, t
         # What is encoded.
         (f"Basic {encode('usér:secret', 'iso-8859-1')}", "expected base64-encoded credentials"),
         (f"Basic {encode('secret')}", "expected username:password credentials"),
+        *[
+            (f"Basic {encode(user_pass)}", "unexpected control characters in credentials")
+            for user_pass in ("us\ner:secret", "user:sec\0ret", "user:secret\x7f", "\x1b[2J:secret")
+        ],
     ],
 )
 def test_unacceptable_credentials_are_rejected_and_not_shown(header, text):

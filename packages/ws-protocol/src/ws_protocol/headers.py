@@ -57,6 +57,9 @@ _quotable = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 # RFC 9110, section 11.2.
 _token68 = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 
+# RFC 7617, section 2: what neither user name nor password may have.
+_has_control_character = re.compile(r"[\x00-\x1f\x7f]").search
+
 # RFC 9110, section 5.6.3.
 _optional_white_space = re.compile(r"[\t ]*")
 
@@ -312,7 +315,7 @@ def parse_authorization_basic(header: str) -> tuple[str, str]:
     Raises:
         InvalidHeaderFormat: The header can't be parsed.
         InvalidHeaderValue: The scheme isn't Basic, or the credentials aren't ``user:password`` in
-            UTF-8 and base64. The error doesn't show them.
+            UTF-8 and base64, or have control characters. The error doesn't show them.
 
     """
     name = "Authorization"
@@ -335,6 +338,8 @@ def parse_authorization_basic(header: str) -> tuple[str, str]:
     username, colon, password = user_pass.partition(":")
     if not colon:
         raise InvalidHeaderValue(name, "expected username:password credentials")
+    if _has_control_character(user_pass):
+        raise InvalidHeaderValue(name, "unexpected control characters in credentials")
     return username, password
 
 
@@ -352,7 +357,6 @@ def build_authorization_basic(username: str, password: str) -> str:
     if ":" in username:
         raise ValueError("username can't contain a colon")
     user_pass = f"{username}:{password}"
-    # RFC 7617, section 2: they must not contain control characters.
-    if re.search(r"[\x00-\x1f\x7f]", user_pass):
+    if _has_control_character(user_pass):
         raise ValueError("username and password can't contain control characters")
     return "Basic " + base64.b64encode(user_pass.encode()).decode()
