@@ -89,7 +89,8 @@ def test_list_that_is_none_is_rejected(name, header, error, pos):
         error = error.replace("token", "protocol")
     with pytest.raises(InvalidHeaderFormat) as raised:
         LISTS[name](header)
-    assert str(raised.value) == f"invalid {name} header: {error} at {pos} in {header}"
+    shown = header.replace("\t", r"\t").replace("\r\n", r"\r\n").replace("\0", r"\x00")
+    assert str(raised.value) == f"invalid {name} header: {error} at {pos} in {shown}"
     assert raised.value.args == (name, error, header, pos)
 
 
