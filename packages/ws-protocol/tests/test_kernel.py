@@ -446,6 +446,25 @@ def test_payload_does_not_grow_while_what_is_read_into_is_in_use(form):
     assert buffer.take() == bytes(10**6)
 
 
+def test_what_is_read_into_is_there_as_long_as_it_is_in_use(form):
+    size = 60_000
+    tracemalloc.start()
+    try:
+        buffer = form.PayloadBuffer(size, b"")
+        view = buffer.get_buffer()
+        view[:] = bytes(size)
+        buffer.advance(size)
+        assert len(buffer.take()) == size
+        # The payload is gone. What is written now must not go to memory that is others'.
+        assert tracemalloc.get_traced_memory()[0] > size
+        view[:] = b"a" * size
+        view.release()
+        del buffer, view
+        assert tracemalloc.get_traced_memory()[0] < size
+    finally:
+        tracemalloc.stop()
+
+
 def test_room_is_made_for_what_arrives_and_not_for_what_is_announced(form):
     tracemalloc.start()
     try:

@@ -509,6 +509,7 @@ PyDoc_STRVAR(payload_buffer_doc,
 typedef struct {
     PyObject_HEAD
     PyObject *payload; /* NULL before the first piece, and after take() */
+    PyObject *taken;   /* what take() returned, as long as there are views of it; else NULL */
     Py_ssize_t size, filled, last;
     Py_ssize_t exports;
     int masked;
@@ -555,6 +556,7 @@ payload_buffer_dealloc(PayloadBuffer *self)
     PyTypeObject *type = Py_TYPE(self);
 
     Py_XDECREF(self->payload);
+    Py_XDECREF(self->taken);
     type->tp_free(self);
     Py_DECREF(type);
 }
@@ -682,6 +684,10 @@ payload_buffer_take(PayloadBuffer *self, PyObject *Py_UNUSED(args))
         return NULL;
     }
     self->payload = NULL;
+    if (self->exports > 0) {
+        /* Event loops let go of what they read into later. It must not be freed before. */
+        self->taken = Py_NewRef(payload);
+    }
     return payload;
 }
 
@@ -727,6 +733,9 @@ static void
 payload_buffer_release(PayloadBuffer *self, Py_buffer *Py_UNUSED(view))
 {
     self->exports--;
+    if (self->exports == 0) {
+        Py_CLEAR(self->taken);
+    }
 }
 
 /* These functions have other types than the table says, which is how it is meant. The cast goes by
