@@ -262,6 +262,29 @@ async def test_extra_headers_are_added(request_raw, extra_headers, expected):
     assert [line for line in lines if line.startswith("X-A")] == expected
 
 
+@pytest.mark.parametrize("where", ["extra_headers", "process_request", "select_subprotocol"])
+async def test_impossible_header_is_an_internal_error(request_raw, records, where):
+    impossible = "a\r\nSet-Cookie: b"
+
+    async def process_request(path, headers):
+        return 200, {"X-Secret": impossible}, b""
+
+    kwargs = {
+        "extra_headers": {"extra_headers": {"X-Secret": impossible}},
+        "process_request": {"process_request": process_request},
+        "select_subprotocol": {
+            "subprotocols": ["a"],
+            "select_subprotocol": lambda client, server: impossible,
+        },
+    }[where]
+    async with serve(hello, "127.0.0.1", 0, **kwargs) as server:
+        response = await request_raw(server, headers={"Sec-WebSocket-Protocol": "a"})
+    assert status_of(response) == 500
+    assert "X-Secret" not in response
+    assert "Set-Cookie" not in response
+    assert ("ERROR", "opening handshake failed") in records("websockets.server")
+
+
 @pytest.mark.parametrize(
     "kwargs, expected",
     [

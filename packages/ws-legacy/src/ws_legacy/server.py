@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import http
 import inspect
 import os
-from collections.abc import Awaitable, Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterator, Sequence
 from types import TracebackType
 from typing import Any, TypeAlias, cast
 
@@ -415,7 +416,9 @@ class WebSocketServerProtocol(WebSocketCommonProtocol):
             self.process_request(path, request_headers), self.process_request
         )
         if early_response is not None:
-            raise AbortHandshake(*early_response)
+            with blaming_the_server():
+                abort = AbortHandshake(*early_response)
+            raise abort
         if not self.ws_server.is_serving():
             raise closing()
 
@@ -432,13 +435,14 @@ class WebSocketServerProtocol(WebSocketCommonProtocol):
         build_response(headers, key)
         if extensions is not None:
             headers["Sec-WebSocket-Extensions"] = extensions
-        if subprotocol is not None:
-            headers["Sec-WebSocket-Protocol"] = subprotocol
         if callable(extra_headers):
             extra_headers = extra_headers(path, request_headers)
-        if extra_headers is not None:
-            headers.update(unescape(extra_headers))
-        self._add_headers(headers)
+        with blaming_the_server():
+            if subprotocol is not None:
+                headers["Sec-WebSocket-Protocol"] = subprotocol
+            if extra_headers is not None:
+                headers.update(unescape(extra_headers))
+            self._add_headers(headers)
 
         # The client may be gone by now.
         if self._protocol.state is State.CONNECTING:
@@ -448,6 +452,18 @@ class WebSocketServerProtocol(WebSocketCommonProtocol):
             self.write_http_response(http.HTTPStatus.SWITCHING_PROTOCOLS, headers)
             self.connection_open()
         return path
+
+
+@contextlib.contextmanager
+def blaming_the_server() -> Iterator[None]:
+    """Have a header of the application that isn't possible be answered with status 500, and logged.
+
+    The exception alone would mean a header of the client.
+    """
+    try:
+        yield
+    except InvalidHeaderValue as exc:
+        raise ValueError(str(exc)) from exc
 
 
 async def await_response(
