@@ -38,7 +38,7 @@ class Map:
 
     def bind(self, server_name, *, url_scheme):
         self.bound.append((server_name, url_scheme))
-        if ".." in server_name:
+        if " " in server_name:
             raise HTTPException
         if server_name == "bug":
             raise ZeroDivisionError
@@ -113,7 +113,7 @@ def test_redirect_is_a_response(connection):
     assert response.body == b"Found at ws://localhost/new"
 
 
-@pytest.mark.parametrize("hosts", [[], ["a", "b"], ["a b"], ["user@a"], [""], ["a..b"]], ids=repr)
+@pytest.mark.parametrize("hosts", [[], ["a", "b"], ["a b"]], ids=repr)
 def test_name_of_the_server_must_be_clear(connection, hosts):
     _, response = ask(connection, "/a b", hosts)
     assert response.status_code == http.HTTPStatus.BAD_REQUEST

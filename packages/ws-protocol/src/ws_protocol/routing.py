@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from .exceptions import InvalidHeader
+from .handshake import get_single
 from .http11 import Request, Response, absolute_form
 
 __all__ = ["BaseRouter"]
@@ -51,11 +52,12 @@ class BaseRouter:
             InvalidHeader: The request doesn't say, or the server doesn't have that name.
 
         """
-        if self.server_name is None:
+        if self.server_name is not None:
+            return self.server_name
+        if connection.protocol.allowed_hosts is not None:
             # Requests are routed before the protocol accepts them, and redirects lead to this name.
-            host: str = connection.protocol._check_host(request.headers)
-            return host
-        return self.server_name
+            connection.protocol._check_host(request.headers)
+        return get_single(request.headers, "Host")
 
     def redirect(self, connection: Any, url: str) -> Response:
         """Make the response that redirects to another URL."""

@@ -190,8 +190,8 @@ class ServerProtocol(Protocol):
         self.subprotocol = self.process_subprotocol(headers)
         return accept_key(key), extensions, self.subprotocol
 
-    def _check_host(self, headers: Headers) -> str:
-        """Return the ``Host`` header, which is one of those that this server has.
+    def _check_host(self, headers: Headers) -> None:
+        """Check that the ``Host`` header is one of those that this server has.
 
         Raises:
             InvalidHeader: It isn't.
@@ -203,7 +203,6 @@ class ServerProtocol(Protocol):
             self.allowed_hosts is not None and not is_allowed_host(host, self.allowed_hosts)
         ):
             raise InvalidHeaderValue("Host", host)
-        return host
 
     def process_origin(self, headers: Headers) -> Origin | None:
         """Check the ``Origin`` header (RFC 6455, sections 4.2.2 and 10.2).
