@@ -417,8 +417,7 @@ class WebSocketServerProtocol(WebSocketCommonProtocol):
         )
         if early_response is not None:
             with blaming_the_server():
-                abort = AbortHandshake(*early_response)
-            raise abort
+                raise AbortHandshake(*early_response)
         if not self.ws_server.is_serving():
             raise closing()
 
