@@ -46,6 +46,16 @@ def test_pongs_in_order_answer_one_ping_each():
     ]
 
 
+def test_pong_costs_no_more_when_many_other_pings_wait(traced):
+    pings = pending(*(b"%d" % number for number in range(10_000)))
+    with traced() as memory:
+        for number in range(10):
+            assert pings.acknowledge(b"%d" % number, 10_000.0) == [(f"{number}", 10_000.0 - number)]
+        _, peak = memory()
+    assert peak < 10_000
+    assert len(pings) == 9_990
+
+
 @pytest.mark.parametrize("payload", [b"", b"x", b"A"])
 def test_unsolicited_pong_answers_nothing(payload):
     pings = pending(b"a", b"b")

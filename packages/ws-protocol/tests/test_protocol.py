@@ -21,6 +21,7 @@ from ws_protocol.extensions import Extension
 from ws_protocol.frames import Close, CloseCode, Frame, Opcode, serialize_frame
 from ws_protocol.protocol import SEND_EOF, Protocol, Side, State
 from ws_protocol.server import ServerProtocol
+from ws_protocol.shared import SharedMessage
 from ws_protocol.uri import parse_uri
 
 CONT, TEXT, BINARY, CLOSE, PING, PONG = Opcode
@@ -1344,6 +1345,30 @@ def test_size_of_what_is_to_be_sent_can_be_asked_for(side):
     size = protocol.unsent_size
     assert size == sum(map(len, protocol.data_to_send()))
     assert protocol.unsent_size == 0
+    protocol.send_ping(b"hello")
+    size = protocol.unsent_size
+    protocol.send_text(b"hello again")
+    assert size < protocol.unsent_size == sum(map(len, protocol.data_to_send()))
+
+
+def test_size_of_what_is_to_be_sent_is_counted_once_however_often_it_is_asked_for():
+    class Frame(bytes):
+        counted = 0
+
+        def __len__(self):
+            Frame.counted += 1
+            return super().__len__()
+
+    class Message(SharedMessage):
+        def serialize(self, deflate=None):
+            return (Frame(b"\x82\x00"),)
+
+    protocol = Protocol(Side.SERVER)
+    message = Message(b"")
+    for sent in range(1, 101):
+        protocol.send_shared(message)
+        assert protocol.unsent_size == 2 * sent
+    assert Frame.counted == 100
 
 
 @pytest.mark.parametrize("make", [ServerProtocol, lambda: ClientProtocol(parse_uri("ws://host/"))])

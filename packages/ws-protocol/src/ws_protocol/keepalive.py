@@ -7,6 +7,7 @@ event loop's.
 
 from __future__ import annotations
 
+import collections
 import enum
 import os
 from typing import Generic, TypeVar
@@ -26,8 +27,11 @@ class PendingPings(Generic[Waiter]):
     """
 
     def __init__(self) -> None:
-        # Insertion order is the order in which they were sent.
-        self._pings: dict[bytes, tuple[Waiter, float]] = {}
+        # In the order in which they were sent. A dictionary would be searched from its beginning
+        # for the first one, past all that were taken out.
+        self._pings: collections.OrderedDict[bytes, tuple[Waiter, float]] = (
+            collections.OrderedDict()
+        )
 
     def __len__(self) -> int:
         return len(self._pings)
@@ -75,11 +79,11 @@ class PendingPings(Generic[Waiter]):
             Who waited, and how many seconds, in the order in which the pings were sent.
 
         """
-        if data not in self._pings:
-            return []
-        payloads = list(self._pings)
-        answered = [self._pings.pop(ping) for ping in payloads[: payloads.index(data) + 1]]
-        return [(waiter, now - sent) for waiter, sent in answered]
+        answered: list[tuple[Waiter, float]] = []
+        while data in self._pings:
+            _, (waiter, sent) = self._pings.popitem(last=False)
+            answered.append((waiter, now - sent))
+        return answered
 
     def forget_unawaited(self, keep: int) -> None:
         """Take out pings for whose pongs nobody waits: those whose waiter is :obj:`None`.

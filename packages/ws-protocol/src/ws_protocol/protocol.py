@@ -110,6 +110,8 @@ class Protocol:
     close_rcvd: Close | None = None
     close_sent: Close | None = None
     close_rcvd_then_sent: bool | None = None
+    # How many writes unsent_size has counted, and their bytes.
+    _counted_writes: tuple[int, int] | None = None
 
     def __init__(
         self,
@@ -752,12 +754,19 @@ class Protocol:
                 self._send_frame(Opcode.PONG, data)
         writes, self._writes = self._writes, []
         self._unsent_pongs = 0
+        if self._counted_writes is not None:
+            self._counted_writes = None
         return writes
 
     @property
     def unsent_size(self) -> int:
         """How many bytes :meth:`data_to_send` would return."""
-        return sum(map(len, self._writes))
+        # Those that were counted aren't again: whoever broadcasts asks before each message, while
+        # thousands may wait.
+        count, size = self._counted_writes or (0, 0)
+        size += sum(map(len, self._writes[count:]))
+        self._counted_writes = len(self._writes), size
+        return size
 
     def close_expected(self) -> bool:
         """Tell whether the TCP connection should be closed soon.
