@@ -163,6 +163,27 @@ async def test_messages_of_many_tasks_all_arrive(link):
 
 
 @trio_test
+async def test_pings_of_many_tasks_that_waited_are_sent_together(link, monkeypatch):
+    async with link() as (connection, peer):
+        chunks = []
+        monkeypatch.setattr(peer, "receive", chunks.append)
+        peer.stream.blocked = True
+        await connection.send("one")
+        async with trio.open_nursery() as nursery:
+            for _ in range(20):
+                nursery.start_soon(connection.ping)
+            await wait_all_tasks_blocked()
+            peer.stream.unblock()
+        await wait_all_tasks_blocked()
+        monkeypatch.undo()
+        for chunk in chunks:
+            peer.receive(chunk)
+        assert peer.opcodes() == [Opcode.TEXT] + 20 * [Opcode.PING]
+        # The message, the first ping, and all others.
+        assert len(chunks) == 3
+
+
+@trio_test
 async def test_peer_that_pings_and_does_not_read_fills_no_memory(link):
     async with link(ping_interval=None) as (_, peer):
         peer.stream.blocked = True

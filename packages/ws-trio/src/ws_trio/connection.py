@@ -120,6 +120,7 @@ class Connection(BaseConnection[PongWaiter], trio.abc.AsyncResource):
         # What is being sent. The protocol is asked for more when it has left: so a peer that sends
         # pings and reads nothing can't fill memory with pongs.
         self._outgoing: list[bytes] = []
+        self._outgoing_size = 0
         # The task that writes, when it has nothing to do, and those that wait for that.
         self._writer = trio.lowlevel.ParkingLot()
         self._senders = trio.lowlevel.ParkingLot()
@@ -490,14 +491,16 @@ class Connection(BaseConnection[PongWaiter], trio.abc.AsyncResource):
     # Sending
 
     async def _wait_to_write(self) -> None:
-        """Wait until nothing waits to be sent.
+        """Wait until what waits to be sent has left.
 
         Raises:
             InvalidState: The connection isn't open yet.
             ConnectionClosed: It is closing, or closed.
 
         """
-        while self._outgoing and not self._is_closing():
+        if self._outgoing and not self._is_closing():
+            # What waited then has left. Whoever looked again would find what another sent that
+            # waited, too: of many, each would wake all the others, for one to go on.
             await self._senders.park()
         if self._is_closing():
             if self.protocol.state is State.CONNECTING:
@@ -556,7 +559,7 @@ class Connection(BaseConnection[PongWaiter], trio.abc.AsyncResource):
 
     def get_buffer_size(self) -> int:
         """Return how many bytes wait to be sent."""
-        return sum(map(len, self._outgoing)) + self.protocol.unsent_size
+        return self._outgoing_size + self.protocol.unsent_size
 
     def give_up(self, reason: str, exc: BaseException) -> None:
         """Fail the connection, with close code 1008 (policy violation), without waiting.
@@ -572,7 +575,7 @@ class Connection(BaseConnection[PongWaiter], trio.abc.AsyncResource):
     def _flush(self) -> None:
         """Have sent what the protocol wants to send, and see what follows from that."""
         if not self._outgoing:
-            self._outgoing = self.protocol.data_to_send()
+            self._take_writes()
             if self._outgoing:
                 self._writer.unpark()
         if self.protocol.state is not State.OPEN:
@@ -580,6 +583,11 @@ class Connection(BaseConnection[PongWaiter], trio.abc.AsyncResource):
             # What the peer says about closing is to be read, and nothing more can be sent.
             self._reader.unpark()
             self._senders.unpark_all()
+
+    def _take_writes(self) -> None:
+        """Take what the protocol wants to send, when all that it wanted before has left."""
+        self._outgoing = self.protocol.data_to_send()
+        self._outgoing_size = sum(map(len, self._outgoing))
 
     # Closing and time
 
@@ -683,7 +691,7 @@ class Connection(BaseConnection[PongWaiter], trio.abc.AsyncResource):
                     await self.stream.send_all(data)
                 if not writes[-1]:
                     await self._write_eof()
-                self._outgoing = self.protocol.data_to_send()
+                self._take_writes()
                 if not self._outgoing:
                     self._senders.unpark_all()
                     if self._hurrying:

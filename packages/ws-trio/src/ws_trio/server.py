@@ -310,7 +310,8 @@ class Server(trio.abc.AsyncResource):
             self._waiting |= own & self._tasks
             self._waiters.unpark_all()
         await trio.lowlevel.checkpoint()
-        while self._tasks - (self._waiting if is_handler else set()):
+        # The latter are among the former. To tell them apart for each that ends costs too much.
+        while len(self._tasks) > (len(self._waiting) if is_handler else 0):
             await self._waiters.park()
 
     # Connections
