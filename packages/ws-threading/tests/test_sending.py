@@ -190,6 +190,39 @@ def test_send_waits_while_the_peer_does_not_read(connection, peer, start):
     assert sorted(frame.data for frame in frames) == [LARGE, b"b", b"ping"]
 
 
+@pytest.mark.parametrize("operation", ["send", "wait_closed"])
+def test_waiting_threads_are_not_woken_before_their_time(
+    connection, peer, start, monkeypatch, operation
+):
+    waits = []
+    wait = threading.Condition.wait
+
+    def count(condition, timeout=None):
+        waits.append(threading.get_ident())
+        return wait(condition, timeout)
+
+    monkeypatch.setattr(threading.Condition, "wait", count)
+
+    def use():
+        if operation == "send":
+            connection.send(LARGE)
+        else:
+            connection.wait_closed()
+        return waits.count(threading.get_ident())
+
+    using = start(use)
+    wait_until(lambda: waits)
+    for number in range(20):
+        peer.send(str(number))
+        assert connection.recv(TIMEOUT) == str(number)
+    assert is_waiting(using)
+    if operation == "send":
+        receive_frames(peer, 1)
+    else:
+        connection.abort()
+    assert using.result(TIMEOUT) == 1
+
+
 class SlowSocket:
     """A socket that takes few bytes at a time, and remembers which objects they belong to.
 

@@ -114,9 +114,14 @@ class Connection(BaseConnection[PongReceived]):
         # methods while the thread that they interrupt has the lock.
         self._mutex = threading.RLock()
 
-        # Tell of what was received, and of what was sent; both, that the connection is lost.
+        # Tell of what was received, and that the fragments of a message were sent; all, that the
+        # connection is lost. Whoever waits for one isn't woken by the others.
         self._received = threading.Condition(self._mutex)
-        self._sent = threading.Condition(self._mutex)
+        self._fragments_sent = threading.Condition(self._mutex)
+        self._lost = threading.Condition(self._mutex)
+
+        # What tells each thread that waits for it that as many bytes were sent, in order.
+        self._senders: collections.deque[tuple[int, threading.Condition]] = collections.deque()
 
         # Whether the connection's thread doesn't read, because enough waits to be received.
         self._reading_paused = False
@@ -386,7 +391,7 @@ class Connection(BaseConnection[PongReceived]):
             # Not without the lock: a signal handler may call this while the thread that it
             # interrupts has it, and waiting gives it away.
             while not self.session.lost:
-                self._sent.wait()
+                self._lost.wait()
         self._thread.join()
 
     def ping(self, data: DataLike | None = None, *, ack_on_close: bool = False) -> threading.Event:
@@ -576,7 +581,7 @@ class Connection(BaseConnection[PongReceived]):
         if self._fragmenting == threading.get_ident():
             raise ConcurrencyError("cannot send a message in the middle of another")
         while self._fragmenting is not None and not self.session.lost:
-            self._sent.wait()
+            self._fragments_sent.wait()
 
     def _check_open(self) -> None:
         """Check that the connection is open.
@@ -594,7 +599,7 @@ class Connection(BaseConnection[PongReceived]):
     def _wait_closed(self) -> ConnectionClosed:
         """Wait until the connection is closed; return the exception that says why."""
         while not self.session.lost:
-            self._sent.wait()
+            self._lost.wait()
         return self.session.closed_exception()
 
     def _wait_until_sent(self) -> None:
@@ -608,7 +613,15 @@ class Connection(BaseConnection[PongReceived]):
         while self._bytes_sent < goal or self._stream.blocked:
             if self.session.lost:
                 raise self.session.closed_exception()
-            self._sent.wait()
+            sent = threading.Condition(self._mutex)
+            self._senders.append((goal, sent))
+            sent.wait()
+
+    def _tell_senders(self) -> None:
+        """Wake the threads that wait for what was sent."""
+        senders = self._senders
+        while senders and senders[0][0] <= self._bytes_sent and not self._stream.blocked:
+            senders.popleft()[1].notify()
 
     def _send_fragments(self, message: Iterable[Any], text: bool | None) -> None:
         """Send a fragmented message. The lock isn't held: who knows what the iterable does."""
@@ -640,7 +653,7 @@ class Connection(BaseConnection[PongReceived]):
                     self.protocol.fail(CloseCode.INTERNAL_ERROR, "error in fragmented message")
                     self._write()
                 self._fragmenting = None
-                self._sent.notify_all()
+                self._fragments_sent.notify_all()
 
     def _write(self) -> None:
         """Send what the protocol wants to send, as far as that goes without waiting."""
@@ -765,7 +778,7 @@ class Connection(BaseConnection[PongReceived]):
         if self._aborted or self.session.meet_deadline(now):
             return None, None
         self._flush()
-        self._sent.notify_all()
+        self._tell_senders()
         if self._failure is not None:
             # The peer is gone, but what arrived before can still be received, however much waits
             # for that. In case the peer isn't, and goes on, it is no more than the system keeps.
@@ -838,8 +851,10 @@ class Connection(BaseConnection[PongReceived]):
         self.log_as_protocol()
         for sock in (self.socket, self._wakes, self._waker):
             sock.close()
-        self._received.notify_all()
-        self._sent.notify_all()
+        for condition in (self._received, self._fragments_sent, self._lost):
+            condition.notify_all()
+        for _, sent in self._senders:
+            sent.notify()
 
 
 def get_address(method: Any) -> Any:

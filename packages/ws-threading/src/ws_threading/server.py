@@ -451,7 +451,8 @@ class Server:
                 self._waiting.add(own)
                 self._changed.notify_all()
             threads = set(self._threads)
-            while self._threads.keys() - (self._waiting if is_handler else set()):
+            # The latter are among the former. To tell them apart for each that ends costs too much.
+            while len(self._threads) > (len(self._waiting) if is_handler else 0):
                 self._changed.wait()
             threads -= self._threads.keys()
         # They have nothing left to do.
