@@ -220,7 +220,7 @@ def test_waiting_threads_are_not_woken_before_their_time(
         receive_frames(peer, 1)
     else:
         connection.abort()
-    assert using.result(TIMEOUT) == 1
+    assert using.result(TIMEOUT) <= 1
 
 
 class SlowSocket:
