@@ -202,6 +202,64 @@ def test_room_is_measured_anew_in_each_turn():
     assert turn.writes == [b"x" * 8, b"y", b"x" * 10]
 
 
+# Broadcasts, while the transport has enough
+
+
+@pytest.mark.parametrize("method", ["send", "send_alone"])
+def test_what_is_sent_while_the_transport_is_paused_waits_for_it(method):
+    turn = Turn()
+    arguments = [False] if method == "send" else []
+    turn.writer.pause()
+    for i in range(2000):
+        getattr(turn.writer, method)([b"%04d" % i], *arguments)
+    assert turn.at_end == []
+    assert turn.writes == []
+    assert turn.writer.get_buffer_size() == 8000
+    turn.writer.resume()
+    assert turn.writes == [b"".join(b"%04d" % i for i in range(2000))]
+    assert turn.writer.get_buffer_size() == 0
+
+
+def test_turn_that_ends_while_the_transport_is_paused_writes_nothing():
+    turn = Turn()
+    for i in range(3):
+        turn.writer.send([b"%d" % i], False)
+    turn.writer.pause()
+    assert turn.writer.get_buffer_size() == 2
+    turn.end()
+    assert turn.writes == [b"0"]
+    turn.writer.resume()
+    assert turn.writes == [b"0", b"12"]
+
+
+def test_transport_that_is_paused_again_gets_the_rest_later():
+    turn = Turn()
+    turn.writer.pause()
+    for i in range(5):
+        turn.writer.send_alone([b"%d" % i * 40_000])
+    write = turn.transport.write
+
+    def write_and_pause(data):
+        write(data)
+        turn.writer.pause()
+
+    turn.transport.write = write_and_pause
+    for size in (80_000, 160_000, 200_000):
+        turn.writer.resume()
+        assert sum(map(len, turn.writes)) == size
+        assert turn.writer.get_buffer_size() == 200_000 - size
+    assert b"".join(turn.writes) == b"".join(b"%d" % i * 40_000 for i in range(5))
+
+
+def test_flush_writes_also_while_the_transport_is_paused():
+    turn = Turn()
+    turn.writer.pause()
+    turn.writer.send_alone([b"a"])
+    turn.writer.flush([b"b"])
+    assert turn.writes == [b"ab"]
+    assert turn.writer.get_buffer_size() == 0
+
+
 ACTIONS = st.one_of(
     st.tuples(st.just("send"), st.booleans()),
     st.tuples(st.sampled_from(["send_alone", "flush", "flush with more", "end"])),

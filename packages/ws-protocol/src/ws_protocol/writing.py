@@ -41,6 +41,9 @@ class TurnWriter:
     transport is closed meanwhile: call :meth:`flush` before, and before looking at what waits in
     the transport.
 
+    Between :meth:`pause` and :meth:`resume`, what is sent all the same, such as broadcasts, waits
+    here: transports of :mod:`asyncio` count all that waits in them, one by one, for each write.
+
     Args:
         at_end_of_turn: Called with a function that takes no arguments, to have it called when the
             turn ends. An event loop's ``call_soon()`` does that.
@@ -56,7 +59,9 @@ class TurnWriter:
         "_at_end_of_turn",
         "_in_turn",
         "_joined",
+        "_joined_size",
         "_limit",
+        "_paused",
         "_room",
         "answered",
         "transport",
@@ -71,8 +76,11 @@ class TurnWriter:
         # Whether the end of this turn is awaited, and what leaves then.
         self._in_turn = False
         self._joined: list[bytes] = []
+        self._joined_size = 0
         # How many bytes more may be joined before as many wait as may wait; None if unknown.
         self._room: int | None = None
+        # Whether the transport has enough.
+        self._paused = False
 
     def send(self, writes: list[bytes], more: bool) -> None:
         """Send something.
@@ -85,7 +93,7 @@ class TurnWriter:
                 if messages wait to be received, for example, each may have an answer.
 
         """
-        if self._in_turn:
+        if self._in_turn or self._paused:
             self._join(writes)
             return
         if more or self.answered:
@@ -107,10 +115,34 @@ class TurnWriter:
             writes: As for :meth:`send`.
 
         """
-        if self._in_turn:
+        if self._in_turn or self._paused:
             self._join(writes)
         else:
             self._write(writes)
+
+    def pause(self) -> None:
+        """Keep what is sent from now on, because enough waits in the transport."""
+        self._paused = True
+
+    def resume(self) -> None:
+        """Give the transport what was kept, as much as it takes: until :meth:`pause` is called."""
+        self._paused = False
+        while self._joined and not self._paused:
+            size = count = 0
+            while count < len(self._joined) and size < _LARGE:
+                size += len(self._joined[count])
+                count += 1
+            writes = self._joined[:count]
+            del self._joined[:count]
+            self._joined_size -= size
+            self._write(writes)
+
+    def get_buffer_size(self) -> int:
+        """Return how many bytes wait to be sent because the peer is slow."""
+        if not self._paused:
+            # What waits for the end of a turn of the event loop doesn't wait for that.
+            self.flush()
+        return self._joined_size + self.transport.get_write_buffer_size()
 
     def flush(self, writes: list[bytes] | None = None) -> None:
         """Write what was joined, now.
@@ -124,11 +156,13 @@ class TurnWriter:
             joined += writes
         if joined:
             self._joined = []
+            self._joined_size = 0
             self._write(joined)
 
     def discard(self) -> None:
         """Forget what was joined, because the connection is lost."""
         self._joined.clear()
+        self._joined_size = 0
 
     def _join(self, writes: list[bytes]) -> None:
         """Have something written at the end of this turn.
@@ -136,11 +170,14 @@ class TurnWriter:
         Or now, if it is so much that whoever sends should perhaps wait: that is for the transport
         to say.
         """
+        size = sum(map(len, writes))
+        self._joined += writes
+        self._joined_size += size
+        if self._paused:
+            return
         if self._room is None:
             self._room = self._limit - self.transport.get_write_buffer_size()
-        for data in writes:
-            self._room -= len(data)
-        self._joined += writes
+        self._room -= size
         if self._room < 0:
             self.flush()
 
@@ -158,5 +195,5 @@ class TurnWriter:
     def _end_turn(self) -> None:
         self._in_turn = False
         self._room = None
-        if self._joined:
+        if self._joined and not self._paused:
             self.flush()
