@@ -208,6 +208,23 @@ async def test_message_is_left_out_where_too_much_waits(link):
     assert len(fast_peer.messages) == 11
 
 
+async def test_transport_is_not_given_more_and_more_while_the_peer_does_not_read(link):
+    connection, peer = await link(Side.SERVER, write_limit=1000)
+    transport = connection.transport
+    transport.block()
+    for number in range(1000):
+        broadcast([connection], f"{number:098}")
+    assert len(transport.buffer) == 1100
+    assert connection.get_buffer_size() == 100_000
+    transport.unblock(900)
+    # What it gets at a time.
+    assert 60_000 < len(transport.buffer) < 70_000
+    assert connection.get_buffer_size() == 99_100
+    transport.unblock()
+    assert peer.messages == [f"{number:098}" for number in range(1000)]
+    assert connection.get_buffer_size() == 0
+
+
 async def test_what_waits_for_the_end_of_a_turn_does_not_make_a_connection_slow(link):
     connection, peer = await link()
     for number in range(4):

@@ -755,6 +755,20 @@ async def test_broadcast_skips_connections_that_send_fragments(pair, records):
         assert await client.recv() == "a"
 
 
+async def test_transport_is_not_given_more_and_more_while_the_peer_does_not_read(pair):
+    async with pair(
+        server={"max_queue": 1, "compression": None, "write_limit": 2**16}, client={"max_queue": 1}
+    ) as (client, server):
+        messages = [b"%d" % number + bytes(2**15) for number in range(1000)]
+        for message in messages:
+            broadcast([server], message)
+        assert server.get_buffer_size() > 2**20
+        assert server._transport.get_write_buffer_size() < 2**18
+        for message in messages:
+            assert await client.recv() == message
+        assert server.get_buffer_size() == 0
+
+
 @pytest.mark.parametrize("slow", ["skip", "close"])
 async def test_broadcast_leaves_out_or_closes_who_does_not_read(pair, slow):
     async with pair(server={"max_queue": 1, "compression": None}, client={"max_queue": 1}) as (

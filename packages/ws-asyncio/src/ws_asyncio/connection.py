@@ -646,9 +646,7 @@ class Connection(BaseConnection[asyncio.Future[float]], _TransportProtocol):
 
     def get_buffer_size(self) -> int:
         """Return how many bytes wait to be sent."""
-        # What waits for the end of a turn of the event loop doesn't wait because the peer is slow.
-        self._writer.flush()
-        return self.transport.get_write_buffer_size()
+        return self._writer.get_buffer_size()
 
     def give_up(self, reason: str, exc: BaseException) -> None:
         """Fail the connection, with close code 1008 (policy violation), without waiting.
@@ -767,13 +765,17 @@ class Connection(BaseConnection[asyncio.Future[float]], _TransportProtocol):
         """Make whoever sends wait, because too much waits to be sent."""
         self._writing_paused = True
         self.protocol.congested = True
+        self._writer.pause()
 
     def resume_writing(self) -> None:
         """Let those send who wait to."""
         self._writing_paused = False
         self.protocol.congested = False
-        self._write()
-        self._wake_writers()
+        # It may be paused again by that.
+        self._writer.resume()
+        if not self._writing_paused:
+            self._write()
+            self._wake_writers()
 
     def _wake_writers(self) -> None:
         for writer in self._writers:

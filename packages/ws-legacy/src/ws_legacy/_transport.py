@@ -286,13 +286,17 @@ class SessionProtocol(asyncio.Protocol):
         """Make whoever sends wait, because too much waits to be sent."""
         self._writing_paused = True
         self._protocol.congested = True
+        self._writer.pause()
 
     def resume_writing(self) -> None:
         """Let those go on who wait to send."""
         self._writing_paused = False
         self._protocol.congested = False
-        self._write()
-        self._wake_writers()
+        # It may be paused again by that.
+        self._writer.resume()
+        if not self._writing_paused:
+            self._write()
+            self._wake_writers()
 
     def _wake_writers(self) -> None:
         for writer in self._writers:

@@ -605,7 +605,7 @@ class WebSocketCommonProtocol(SessionProtocol):
 
     def get_buffer_size(self) -> int:
         """Return how many bytes wait to be sent."""
-        return self.transport.get_write_buffer_size()
+        return self._writer.get_buffer_size()
 
     def give_up(self, reason: str, exc: BaseException) -> None:
         """Fail the connection, with close code 1008 (policy violation), without waiting.
