@@ -37,6 +37,20 @@ def test_several_lines_at_once_are_several_lines(editor, end):
     assert shown(editor) == "> c|"
 
 
+def test_what_is_pasted_is_inserted_at_once(editor, monkeypatch):
+    inserted = []
+    replace = LineEditor._replace
+
+    def count(editor, start, end, text):
+        inserted.append(text)
+        replace(editor, start, end, text)
+
+    monkeypatch.setattr(LineEditor, "_replace", count)
+    text = "café " * 1000
+    assert editor.feed(b"ab" + LEFT + text.encode() + b"\t\n") == [f"a{text}b"]
+    assert inserted == ["ab", text]
+
+
 def test_empty_line_is_a_line(editor):
     assert editor.feed(b"\n") == [""]
 

@@ -22,8 +22,11 @@ from typing import Self
 __all__ = ["LineEditor", "Terminal", "count_columns"]
 
 # A key, as terminals send it (ECMA-48, section 5.4): a sequence that begins with ESC, or a
-# character.
-_KEY = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1bO.|\x1b[^\[O]|[^\x1b]", re.DOTALL)
+# character; or what was pasted, many characters of which none is for control, and which would copy
+# the line for each if they came one by one.
+_KEY = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]|\x1bO.|\x1b[^\[O]|[^\x00-\x1f\x7f-\x9f]+|[^\x1b]", re.DOTALL
+)
 # The start of one whose end has yet to come.
 _PART_OF_KEY = re.compile(r"\x1b(\[[0-?]*[ -/]*|O)?\Z")
 
@@ -111,7 +114,7 @@ class LineEditor:
             return self._enter()
         if key in _ACTIONS:
             _ACTIONS[key](self)
-        elif len(key) == 1 and unicodedata.category(key) != "Cc":
+        elif unicodedata.category(key[0]) != "Cc":
             self._replace(self._cursor, self._cursor, key)
         return None
 
