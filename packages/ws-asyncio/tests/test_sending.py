@@ -312,6 +312,56 @@ async def test_messages_that_wait_for_a_fragmented_one_are_sent_in_order(link, c
     assert peer.messages == ["ab", "1", "23", b"4", "56", "7"]
 
 
+async def test_end_of_a_fragmented_message_wakes_who_is_next(link, clock, monkeypatch):
+    connection, peer = await link()
+    source = Source("a")
+    sending = asyncio.create_task(connection.send(source))
+    await clock.settle()
+    waited = []
+    create_future = connection.loop.create_future
+
+    def count():
+        waited.append(create_future())
+        return waited[-1]
+
+    async def two(number):
+        yield f"{number}-"
+        await asyncio.sleep(0)
+        yield "b"
+
+    monkeypatch.setattr(connection.loop, "create_future", count)
+    tasks = [asyncio.create_task(connection.send(two(number))) for number in range(20)]
+    await clock.settle()
+    tasks[0].cancel()
+    tasks[10].cancel()
+    source.end()
+    await asyncio.gather(sending, *tasks, return_exceptions=True)
+    monkeypatch.undo()
+    messages = [f"{number}-b" for number in range(20) if number not in (0, 10)]
+    assert peer.messages == ["a", *messages]
+    # One for each that waited, gather()'s, and the source's.
+    assert len(waited) < 40
+
+
+async def test_task_that_is_cancelled_at_its_turn_gives_it_to_the_next(link, clock):
+    connection, peer = await link()
+    source = Source("a")
+
+    async def send_and_cancel():
+        await connection.send(source)
+        # The first was woken, and hasn't run.
+        tasks[0].cancel()
+        tasks[1].cancel()
+
+    sending = asyncio.create_task(send_and_cancel())
+    await clock.settle()
+    tasks = [asyncio.create_task(connection.send(message)) for message in "1234"]
+    await clock.settle()
+    source.end()
+    await asyncio.gather(sending, *tasks, return_exceptions=True)
+    assert peer.messages == ["a", "3", "4"]
+
+
 async def test_control_frames_are_sent_between_fragments(link, clock):
     connection, peer = await link()
     source = Source("a")

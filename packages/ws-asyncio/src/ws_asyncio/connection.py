@@ -151,8 +151,10 @@ class Connection(BaseConnection[asyncio.Future[float]], _TransportProtocol):
         self._writing_paused = False
         self._writers: dict[asyncio.Future[None], None] = {}
 
-        # What is set when the fragmented message that is being sent ends.
-        self._fragmented_send: asyncio.Future[None] | None = None
+        # Whether a fragmented message is being sent, and the tasks that wait for its end to send
+        # theirs, in order.
+        self._fragmenting = False
+        self._turns: dict[object, asyncio.Future[None]] = {}
 
         # Not its when(): what uvloop returns for a deadline that is now has none.
         self._timer: asyncio.TimerHandle | None = None
@@ -358,9 +360,9 @@ class Connection(BaseConnection[asyncio.Future[float]], _TransportProtocol):
             TypeError: The message has another type, or its fragments aren't all of one kind.
 
         """
-        while self._fragmented_send is not None or self._writing_paused:
-            if self._fragmented_send is not None:
-                await asyncio.shield(self._fragmented_send)
+        while self._fragmenting or self._writing_paused:
+            if self._fragmenting:
+                await self._wait_for_turn()
             else:
                 await self._wait_to_write()
         if self.transport.is_closing():
@@ -575,6 +577,27 @@ class Connection(BaseConnection[asyncio.Future[float]], _TransportProtocol):
             finally:
                 del self._writers[writer]
 
+    async def _wait_for_turn(self) -> None:
+        """Wait until no other task sends a fragmented message, or the connection is lost."""
+        place = object()
+        try:
+            while self._fragmenting:
+                self._turns[place] = turn = self.loop.create_future()
+                await turn
+        finally:
+            del self._turns[place]
+            # Once this one has sent, or began to. If all looked at once whether it is their turn,
+            # many that send fragments would each wake all the others.
+            if self._turns:
+                self.loop.call_soon(self._give_turn)
+
+    def _give_turn(self) -> None:
+        """Wake the first task that waits for its turn, if it is."""
+        if self._turns and not self._fragmenting:
+            turn = next(iter(self._turns.values()))
+            if not turn.done():
+                turn.set_result(None)
+
     async def _refuse_to_send(self) -> None:
         """Raise what tells that the connection isn't open, or about to be lost.
 
@@ -595,8 +618,7 @@ class Connection(BaseConnection[asyncio.Future[float]], _TransportProtocol):
         self, message: Iterable[Any] | AsyncIterable[Any], text: bool | None
     ) -> None:
         """Send a fragmented message."""
-        done: asyncio.Future[None] = self.loop.create_future()
-        self._fragmented_send = done
+        self._fragmenting = True
         kind: type[str | bytes] | None = None
         try:
             async with contextlib.aclosing(iterate(message)) as fragments:
@@ -621,9 +643,8 @@ class Connection(BaseConnection[asyncio.Future[float]], _TransportProtocol):
                 self._write()
             raise
         finally:
-            self._fragmented_send = None
-            if not done.done():
-                done.set_result(None)
+            self._fragmenting = False
+            self._give_turn()
 
     def send_shared(self, message: SharedMessage) -> None:
         """Send a message without waiting for anything; nothing, if the connection isn't open. It is
@@ -757,9 +778,8 @@ class Connection(BaseConnection[asyncio.Future[float]], _TransportProtocol):
         self._writing_paused = False
         self._wake_writers()
         # Whoever sends the fragments may wait for the next one for ever.
-        if self._fragmented_send is not None:
-            self._fragmented_send.set_result(None)
-            self._fragmented_send = None
+        self._fragmenting = False
+        self._give_turn()
 
     def pause_writing(self) -> None:
         """Make whoever sends wait, because too much waits to be sent."""
