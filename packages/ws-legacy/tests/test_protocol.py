@@ -442,6 +442,53 @@ async def test_send_waits_for_the_end_of_a_fragmented_message(pair):
         await asyncio.gather(first, second)
 
 
+async def test_end_of_a_fragmented_message_wakes_who_is_next(pair, monkeypatch):
+    async with pair() as (client, server):
+        woken = []
+        ensure_open = server.ensure_open
+
+        async def count():
+            woken.append(asyncio.current_task())
+            await ensure_open()
+
+        async def two(number):
+            yield f"{number}-"
+            await asyncio.sleep(0)
+            yield "b"
+
+        monkeypatch.setattr(server, "ensure_open", count)
+        tasks = [asyncio.create_task(server.send(two(number))) for number in range(20)]
+        for number in range(20):
+            assert await client.recv() == f"{number}-b"
+        await asyncio.gather(*tasks)
+        # For each of their frames, and once more for those that waited.
+        assert len(woken) == 20 * 3 + 19
+
+
+async def test_task_that_is_cancelled_at_its_turn_gives_it_to_the_next(pair):
+    async with pair() as (client, server):
+        ending = asyncio.Event()
+
+        async def fragments():
+            yield "a"
+            await ending.wait()
+
+        async def send_and_cancel():
+            await server.send(fragments())
+            # The first was woken, and hasn't run.
+            tasks[0].cancel()
+            tasks[1].cancel()
+
+        sending = asyncio.create_task(send_and_cancel())
+        await asyncio.sleep(0)
+        tasks = [asyncio.create_task(server.send(message)) for message in "1234"]
+        await asyncio.sleep(0)
+        ending.set()
+        for message in "a34":
+            assert await client.recv() == message
+        await asyncio.gather(sending, *tasks, return_exceptions=True)
+
+
 async def test_sender_of_fragments_is_told_that_the_connection_is_lost(pair):
     go_on = asyncio.Event()
 

@@ -82,8 +82,10 @@ class SessionProtocol(asyncio.Protocol):
         self._writing_paused = False
         self._writers: collections.deque[asyncio.Future[None]] = collections.deque()
 
-        # What is set when the fragmented message that is being sent ends.
-        self._fragmented_send: asyncio.Future[None] | None = None
+        # Whether a fragmented message is being sent, and the tasks that wait for its end to send
+        # theirs, in order.
+        self._fragmenting = False
+        self._turns: dict[object, asyncio.Future[None]] = {}
 
         # Not its when(): what uvloop returns for a deadline that is now has none.
         self._timer: asyncio.TimerHandle | None = None
@@ -168,6 +170,27 @@ class SessionProtocol(asyncio.Protocol):
             self._receiver.set_result(None)
 
     # Sending
+
+    async def _wait_for_turn(self) -> None:
+        """Wait until no other task sends a fragmented message, or the connection is lost."""
+        place = object()
+        try:
+            while self._fragmenting:
+                self._turns[place] = turn = self.loop.create_future()
+                await turn
+        finally:
+            del self._turns[place]
+            # Once this one has sent, or began to. If all looked at once whether it is their turn,
+            # many that send fragments would each wake all the others.
+            if self._turns:
+                self.loop.call_soon(self._give_turn)
+
+    def _give_turn(self) -> None:
+        """Wake the first task that waits for its turn, if it is."""
+        if self._turns and not self._fragmenting:
+            turn = next(iter(self._turns.values()))
+            if not turn.done():
+                turn.set_result(None)
 
     async def _drain(self) -> None:
         """Wait until not too much waits to be sent.
@@ -278,9 +301,8 @@ class SessionProtocol(asyncio.Protocol):
         self._writing_paused = False
         self._wake_writers()
         # Whoever sends the fragments may wait for the next one for ever.
-        if self._fragmented_send is not None:
-            self._fragmented_send.set_result(None)
-            self._fragmented_send = None
+        self._fragmenting = False
+        self._give_turn()
 
     def pause_writing(self) -> None:
         """Make whoever sends wait, because too much waits to be sent."""

@@ -434,8 +434,8 @@ class WebSocketCommonProtocol(SessionProtocol):
         # Most of the time it is open, and to call a coroutine costs more than to look.
         if self._protocol.state is not State.OPEN or self._transport.is_closing():
             await self.ensure_open()
-        while self._fragmented_send is not None:
-            await asyncio.shield(self._fragmented_send)
+        while self._fragmenting:
+            await self._wait_for_turn()
             await self.ensure_open()
         if isinstance(message, (str, bytes, bytearray, memoryview)):
             self._protocol.send_message(message)
@@ -557,8 +557,7 @@ class WebSocketCommonProtocol(SessionProtocol):
 
     async def _send_fragments(self, message: Iterable[Any] | AsyncIterable[Any]) -> None:
         """Send a fragmented message."""
-        done: asyncio.Future[None] = self.loop.create_future()
-        self._fragmented_send = done
+        self._fragmenting = True
         kind: type[str | bytes] | None = None
         try:
             async with contextlib.aclosing(iterate(message)) as fragments:
@@ -581,9 +580,8 @@ class WebSocketCommonProtocol(SessionProtocol):
                 self.fail_connection(CloseCode.INTERNAL_ERROR)
             raise
         finally:
-            self._fragmented_send = None
-            if not done.done():
-                done.set_result(None)
+            self._fragmenting = False
+            self._give_turn()
 
     def send_shared(self, message: SharedMessage) -> None:
         """Send a message without waiting for anything; nothing, if the connection isn't open. It is
@@ -598,7 +596,7 @@ class WebSocketCommonProtocol(SessionProtocol):
         """
         if not self.open:
             return
-        if self._fragmented_send is not None:
+        if self._fragmenting:
             raise ConcurrencyError("sending a fragmented message")
         self._protocol.send_shared(message)
         self._writer.send_alone(self._protocol.data_to_send())
