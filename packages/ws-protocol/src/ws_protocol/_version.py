@@ -1,3 +1,3 @@
 """The version of the next release of this distribution."""
 
-__version__ = "1.1.2"
+__version__ = "1.2.0"
