@@ -24,7 +24,7 @@ REQUIREMENTS = {
         "ws-auth<2,>=FLOOR",
         "ws-protocol<2,>=FLOOR",
         "werkzeug>=3.0; extra == 'router'",
-        "python-socks[asyncio]>=2.4; extra == 'socks'",
+        "python-socks[asyncio]>=2.8; extra == 'socks'",
         "uvloop>=0.21; (sys_platform != 'win32') and extra == 'uvloop'",
     ],
     "ws-legacy": ["ws-auth<2,>=FLOOR", "ws-protocol<2,>=FLOOR"],
@@ -32,7 +32,7 @@ REQUIREMENTS = {
         "ws-auth<2,>=FLOOR",
         "ws-protocol<2,>=FLOOR",
         "werkzeug>=3.0; extra == 'router'",
-        "python-socks>=2.4; extra == 'socks'",
+        "python-socks>=3; extra == 'socks'",
     ],
     "ws-trio": [
         "trio>=0.27",
